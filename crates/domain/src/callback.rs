@@ -1,0 +1,223 @@
+//! A browser comes back from the user pool.
+
+use std::sync::Arc;
+
+use device_grant_protocol::AuthorizationCode;
+
+use crate::commit::CommitError;
+use crate::exchange::{ClaimedCode, Settled};
+use crate::ids::{AttemptId, RequestId};
+use crate::mailbox::Slot;
+use crate::pool::{Account, Exchange, ExchangeError};
+use crate::request::{DeviceRequest, Refusal, RequestState, Standing};
+use crate::service::DeviceGrant;
+use crate::store::Consistency;
+use crate::trip::{Trip, TripPurpose};
+
+/// What became of a person's decision, as far as that person's browser may know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The device has its tokens, or will have them with its next poll.
+    Approved,
+    /// The device hears `access_denied`.
+    Denied,
+    /// The exchange is under way or waits for the pool.
+    Pending,
+    /// Nothing came of it; the request is open.
+    TryAgain,
+    /// Another account than the one that approved came back; the request is open.
+    AccountDiffers,
+    /// The codes ran out meanwhile.
+    Expired,
+    /// Somebody else decided.
+    Taken,
+}
+
+/// Why a sign-in did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The callback was used before.
+    #[error("the sign-in was finished before")]
+    Spent,
+    /// The pool refuses, or cannot be used: start again.
+    #[error("the sign-in brought nothing")]
+    Failed,
+    /// The pool or the store does not answer: try again later.
+    #[error("the pool or the store does not answer")]
+    Unavailable,
+}
+
+impl DeviceGrant {
+    /// Finishes a sign-in trip: who is it?
+    pub async fn finish_sign_in(
+        &self,
+        trip: &Trip,
+        code: &AuthorizationCode,
+    ) -> Result<Account, SignInError> {
+        let spent = self.store.spend_attempt(&trip.attempt, trip.ends_at).await.map_err(|problem| {
+            tracing::warn!(error = %problem, "a sign-in cannot be finished");
+            SignInError::Unavailable
+        })?;
+        if !spent {
+            return Err(SignInError::Spent);
+        }
+        let redirect_uri = self.settings.redirect_uri();
+        let client = &self.settings.service_client;
+        let exchange = self.pool.exchange(Exchange {
+            client,
+            redirect_uri: &redirect_uri,
+            code,
+            verifier: &trip.verifier,
+            nonce: &trip.nonce,
+        });
+        let exchanged = tokio::time::timeout(self.settings.exchange_deadline, exchange).await;
+        let tokens = exchanged.map_err(|_| SignInError::Unavailable)?.map_err(|problem| {
+            tracing::warn!(%problem, "a sign-in brought nothing");
+            match problem {
+                ExchangeError::Unreachable(_) => SignInError::Unavailable,
+                ExchangeError::Refused | ExchangeError::Unusable(_) => SignInError::Failed,
+            }
+        })?;
+        Ok(tokens.account)
+    }
+
+    /// Finishes a grant's trip: claims the request for this code, exchanges it, stores the tokens. A repeated callback
+    /// exchanges nothing and hears what became of the first (CB-03).
+    pub async fn finish_grant(self: &Arc<Self>, trip: &Trip, code: AuthorizationCode) -> Outcome {
+        let TripPurpose::Grant { request: id, account, .. } = &trip.purpose else {
+            return Outcome::TryAgain;
+        };
+        let Some(request) = self.present(id).await else {
+            return Outcome::TryAgain;
+        };
+        let Some(request) = request else {
+            return Outcome::Expired;
+        };
+        if request.was_claimed_by(&trip.attempt) {
+            return self.outcome_for(&trip.attempt, &request);
+        }
+        let Some(client) = self.clients.find(&request.client_id) else {
+            return Outcome::Expired;
+        };
+        let claimed = ClaimedCode {
+            code,
+            verifier: trip.verifier.clone(),
+            nonce: trip.nonce.clone(),
+            account: account.id.clone(),
+            redirect_uri: self.settings.redirect_uri(),
+            pool_client_id: self.pool_client(client).client_id.clone(),
+        };
+        match self.claim(&request, &trip.attempt, &claimed).await {
+            Ok(request) => self.exchange_unhurried(request, claimed).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// The person said no at the pool (CB-06).
+    pub async fn refused_at_pool(&self, trip: &Trip) -> Outcome {
+        match &trip.purpose {
+            TripPurpose::SignIn => Outcome::TryAgain,
+            TripPurpose::Grant { request, .. } => self.deny(request).await,
+        }
+    }
+
+    /// Denies the request `id`.
+    pub async fn deny(&self, id: &RequestId) -> Outcome {
+        let Some(request) = self.present(id).await else {
+            return Outcome::TryAgain;
+        };
+        let Some(request) = request else {
+            return Outcome::Expired;
+        };
+        let transition = match request.deny(self.now(), self.op()) {
+            Ok(transition) => transition,
+            Err(refusal) => return refused(refusal),
+        };
+        match self.commit(&transition).await {
+            Ok(()) => Outcome::Denied,
+            Err(CommitError::Lost(Some(present))) => {
+                present.is_open(self.now()).err().map_or(Outcome::TryAgain, refused)
+            }
+            Err(CommitError::Lost(None)) => Outcome::Expired,
+            Err(CommitError::Unavailable(_)) => Outcome::TryAgain,
+        }
+    }
+
+    /// What became of the trip `attempt` of the request `id`.
+    pub async fn outcome(&self, attempt: &AttemptId, id: &RequestId) -> Outcome {
+        match self.present(id).await {
+            Some(Some(request)) => self.outcome_for(attempt, &request),
+            Some(None) => Outcome::Expired,
+            None => Outcome::Pending,
+        }
+    }
+
+    fn outcome_for(&self, attempt: &AttemptId, request: &DeviceRequest) -> Outcome {
+        let latest = request.spent.last() == Some(attempt);
+        match (&request.state, request.standing(self.now())) {
+            (_, Standing::Expired) => Outcome::Expired,
+            (RequestState::Denied, _) => Outcome::Denied,
+            (RequestState::Approved(_) | RequestState::Redeemed, _) if latest => Outcome::Approved,
+            (RequestState::Authorized(_), _) if latest => Outcome::Pending,
+            (RequestState::Pending, _) => Outcome::TryAgain,
+            _ => Outcome::Taken,
+        }
+    }
+
+    /// `None` when the store does not answer.
+    async fn present(&self, id: &RequestId) -> Option<Option<DeviceRequest>> {
+        let read = self.store.load(id, Consistency::Strong).await;
+        read.inspect_err(
+            |problem| tracing::warn!(request = %id, error = %problem, "a request cannot be read"),
+        )
+        .ok()
+    }
+
+    async fn claim(
+        &self,
+        request: &DeviceRequest,
+        attempt: &AttemptId,
+        claimed: &ClaimedCode,
+    ) -> Result<DeviceRequest, Outcome> {
+        let plaintext = serde_json::to_vec(claimed).expect("strings always serialize");
+        let slot = (&request.id, Slot::Claim);
+        let sealed =
+            request.mailbox.seal(&self.keyring, &*self.entropy, slot, &plaintext).map_err(|problem| {
+                tracing::error!(request = %request.id, %problem, "a code cannot be sealed");
+                Outcome::TryAgain
+            })?;
+        let when = (self.now(), self.settings.lease());
+        let transition = request.claim(attempt, sealed, when, self.op()).map_err(refused)?;
+        match self.commit(&transition).await {
+            Ok(()) => Ok(request.after(&transition)),
+            Err(CommitError::Lost(Some(present))) => Err(self.outcome_for(attempt, &present)),
+            Err(CommitError::Lost(None)) => Err(Outcome::Expired),
+            // If the write did happen a poll takes the code over when the lease has run out.
+            Err(CommitError::Unavailable(_)) => Err(Outcome::Pending),
+        }
+    }
+
+    /// Exchanges in a task of its own: a browser that goes away does not stop it half-way.
+    async fn exchange_unhurried(self: &Arc<Self>, request: DeviceRequest, claimed: ClaimedCode) -> Outcome {
+        let service = Arc::clone(self);
+        let task = self.tasks.spawn(async move { service.settle(&request, &claimed).await });
+        match task.await {
+            Ok(Settled::Approved) => Outcome::Approved,
+            Ok(Settled::AccountDiffers) => Outcome::AccountDiffers,
+            Ok(Settled::Released) => Outcome::TryAgain,
+            Ok(Settled::Lost) => Outcome::Taken,
+            Ok(Settled::Waiting) | Err(_) => Outcome::Pending,
+        }
+    }
+}
+
+/// What a person is told whose decision comes too late.
+fn refused(refusal: Refusal) -> Outcome {
+    match refusal {
+        Refusal::Expired | Refusal::TooManyAttempts => Outcome::Expired,
+        Refusal::Decided(crate::request::StateName::Denied) => Outcome::Denied,
+        Refusal::Decided(_) | Refusal::Held | Refusal::Fenced => Outcome::Taken,
+        Refusal::Spent => Outcome::TryAgain,
+    }
+}

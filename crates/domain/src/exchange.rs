@@ -1,0 +1,234 @@
+//! The exchange of the pool's code, under a lease and a fencing number.
+//!
+//! Exactly one holder exchanges at a time. A second exchange of one code would make pools revoke the tokens of the
+//! first, so nobody sends one without the lease, and nobody stores its result unless the fence still stands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use device_grant_protocol::{
+    AuthorizationCode, DeviceCode, Nonce, PkceVerifier, RefreshToken, TokenResponse,
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::commit::CommitError;
+use crate::mailbox::{self, Slot};
+use crate::pool::{Exchange, ExchangeError, PoolClient, PoolTokens};
+use crate::request::{DeviceRequest, RequestState, Transition};
+use crate::service::DeviceGrant;
+use crate::time::Timestamp;
+
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a claim keeps in the mailbox until the exchange is done.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ClaimedCode {
+    pub(crate) code: AuthorizationCode,
+    pub(crate) verifier: PkceVerifier,
+    pub(crate) nonce: Nonce,
+    /// The account that was shown when the person approved.
+    pub(crate) account: String,
+    pub(crate) redirect_uri: Url,
+    pub(crate) pool_client_id: String,
+}
+
+/// What an approval keeps in the mailbox until the hand-over.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StoredTokens {
+    pub(crate) response: TokenResponse,
+    /// When the access token runs out; the wait is taken off its life at hand-over (TP-08).
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// The tokens wait for the device.
+    Approved,
+    /// Somebody else signed in at the pool than had approved. The request is open again.
+    AccountDiffers,
+    /// The code brought nothing. The request is open again.
+    Released,
+    /// Not known yet: the pool or the store does not answer. A later poll goes on.
+    Waiting,
+    /// The request was decided otherwise meanwhile; tokens that came were revoked.
+    Lost,
+}
+
+impl DeviceGrant {
+    /// Exchanges `claimed` for the claim that stands in `request`, and stores what comes.
+    pub(crate) async fn settle(self: &Arc<Self>, request: &DeviceRequest, claimed: &ClaimedCode) -> Settled {
+        let Some(client) = self.clients.find(&request.client_id) else {
+            return self.release(request).await;
+        };
+        let pool_client = self.pool_client(client);
+        if pool_client.client_id != claimed.pool_client_id {
+            return self.release(request).await;
+        }
+        // Sent too late, an answer could come when somebody else holds the lease.
+        let lease_until = lease_of(request);
+        if self.now() + self.settings.exchange_time() > lease_until {
+            return Settled::Waiting;
+        }
+        let exchange = self.pool.exchange(Exchange {
+            client: pool_client,
+            redirect_uri: &claimed.redirect_uri,
+            code: &claimed.code,
+            verifier: &claimed.verifier,
+            nonce: &claimed.nonce,
+        });
+        let outcome = tokio::time::timeout(self.settings.exchange_deadline, exchange).await;
+        match outcome.unwrap_or_else(|_| Err(ExchangeError::Unreachable("no answer in time".to_owned()))) {
+            Ok(tokens) if tokens.account.id == claimed.account => {
+                self.store_tokens(request, pool_client, tokens).await
+            }
+            Ok(tokens) => {
+                tracing::warn!(request = %request.id, "another account came back from the pool");
+                self.drop_tokens(pool_client, tokens.response.refresh_token).await;
+                match self.release(request).await {
+                    Settled::Released => Settled::AccountDiffers,
+                    other => other,
+                }
+            }
+            Err(ExchangeError::Unreachable(cause)) => {
+                tracing::warn!(request = %request.id, %cause, "the pool did not answer an exchange");
+                Settled::Waiting
+            }
+            Err(problem @ (ExchangeError::Refused | ExchangeError::Unusable(_))) => {
+                tracing::warn!(request = %request.id, %problem, "an exchange brought nothing");
+                self.release(request).await
+            }
+        }
+    }
+
+    /// Goes on with a code whose holder has not come back, beside the poll that noticed (design: takeover).
+    pub(crate) fn take_over_later(self: &Arc<Self>, request: &DeviceRequest, device_code: &DeviceCode) {
+        let (service, request, device_code) = (Arc::clone(self), request.clone(), device_code.clone());
+        self.tasks.spawn(async move { service.take_over(&request, &device_code).await });
+    }
+
+    async fn take_over(self: Arc<Self>, request: &DeviceRequest, device_code: &DeviceCode) {
+        let RequestState::Authorized(claim) = &request.state else {
+            return;
+        };
+        let opened = mailbox::open(device_code, &self.keyring, (&request.id, Slot::Claim), &claim.sealed);
+        let claimed = opened.ok().and_then(|bytes| serde_json::from_slice::<ClaimedCode>(&bytes).ok());
+        // Each takeover waits longer than the one before, so that a pool that is away is not hammered.
+        let rounds = u32::try_from(request.fence).unwrap_or(u32::MAX).clamp(1, 4);
+        let Ok(transition) = request.take_over((self.now(), self.settings.lease() * rounds), self.op())
+        else {
+            return;
+        };
+        if self.commit(&transition).await.is_err() {
+            return;
+        }
+        let request = request.after(&transition);
+        let settled = if let Some(claimed) = claimed {
+            self.settle(&request, &claimed).await
+        } else {
+            tracing::error!(request = %request.id, "a claimed code's mailbox does not open");
+            self.release(&request).await
+        };
+        tracing::info!(request = %request.id, ?settled, "took an exchange over");
+    }
+
+    async fn store_tokens(
+        self: &Arc<Self>,
+        request: &DeviceRequest,
+        pool_client: &PoolClient,
+        tokens: PoolTokens,
+    ) -> Settled {
+        let now = self.now();
+        let refresh_token = tokens.response.refresh_token.clone();
+        let expires_at = tokens.response.expires_in.map(|seconds| now + Duration::from_secs(seconds));
+        let stored = StoredTokens { response: tokens.response, expires_at };
+        let plaintext = serde_json::to_vec(&stored).expect("strings and numbers always serialize");
+        let slot = (&request.id, Slot::Tokens);
+        let sealed = request.mailbox.seal(&self.keyring, &*self.entropy, slot, &plaintext);
+        let approval =
+            sealed.ok().and_then(|sealed| request.approve(request.fence, sealed, now, self.op()).ok());
+        let Some(transition) = approval else {
+            self.drop_tokens(pool_client, refresh_token).await;
+            return Settled::Lost;
+        };
+        match self.commit(&transition).await {
+            Ok(()) => Settled::Approved,
+            Err(CommitError::Lost(present)) if is_ours(&transition, present.as_deref()) => Settled::Approved,
+            Err(CommitError::Lost(_)) => {
+                self.drop_tokens(pool_client, refresh_token).await;
+                Settled::Lost
+            }
+            Err(CommitError::Unavailable(unavailable)) => {
+                tracing::error!(request = %request.id, error = %unavailable, "an approval is not stored yet");
+                self.store_later(request, transition, pool_client.clone(), refresh_token);
+                Settled::Waiting
+            }
+        }
+    }
+
+    /// The store does not answer, and the tokens are here: go on trying as long as the lease lasts. If nothing helps the
+    /// request is opened again, which also makes sure that a write still on its way cannot win, and the tokens are
+    /// revoked (CB-15).
+    fn store_later(
+        self: &Arc<Self>,
+        request: &DeviceRequest,
+        transition: Transition,
+        pool_client: PoolClient,
+        refresh_token: Option<RefreshToken>,
+    ) {
+        let (service, request) = (Arc::clone(self), request.clone());
+        self.tasks.spawn(async move {
+            let mut pause = SETTLE_PAUSE;
+            while service.now() < lease_of(&request) {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+                match service.commit(&transition).await {
+                    Ok(()) => return,
+                    Err(CommitError::Lost(present)) if is_ours(&transition, present.as_deref()) => return,
+                    Err(CommitError::Lost(_)) => {
+                        return service.drop_tokens(&pool_client, refresh_token).await;
+                    }
+                    Err(CommitError::Unavailable(_)) => {}
+                }
+            }
+            if matches!(service.release(&request).await, Settled::Released) {
+                service.drop_tokens(&pool_client, refresh_token).await;
+            }
+        });
+    }
+
+    async fn release(&self, request: &DeviceRequest) -> Settled {
+        let Ok(transition) = request.release(request.fence, self.op()) else {
+            return Settled::Lost;
+        };
+        match self.commit(&transition).await {
+            Ok(()) => Settled::Released,
+            Err(CommitError::Lost(_)) => Settled::Lost,
+            Err(CommitError::Unavailable(_)) => Settled::Waiting,
+        }
+    }
+
+    async fn drop_tokens(&self, pool_client: &PoolClient, refresh_token: Option<RefreshToken>) {
+        let Some(token) = refresh_token else { return };
+        if let Err(problem) = self.pool.revoke(pool_client, token.expose(), Some("refresh_token")).await {
+            tracing::warn!(%problem, "tokens that nobody will get were not revoked");
+        }
+    }
+}
+
+fn lease_of(request: &DeviceRequest) -> Timestamp {
+    match &request.state {
+        RequestState::Authorized(claim) => claim.lease_until,
+        _ => Timestamp::default(),
+    }
+}
+
+/// Only an approval under our fence leads to these states under our fence: so it was ours, though its operation id may
+/// have been overwritten by the hand-over that followed.
+fn is_ours(approval: &Transition, present: Option<&DeviceRequest>) -> bool {
+    present.is_some_and(|present| {
+        present.fence == approval.fence
+            && matches!(present.state, RequestState::Approved(_) | RequestState::Redeemed)
+    })
+}

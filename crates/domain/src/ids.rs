@@ -1,0 +1,90 @@
+//! Names of things in the store. None of them is a secret, and none leads back to one.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use device_grant_protocol::{DeviceCode, UserCode};
+use serde::{Deserialize, Serialize};
+
+use crate::entropy::{Entropy, bytes};
+use crate::keyring::Keyring;
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as it is stored.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The id as it was stored.
+            pub fn from_stored(value: impl Into<String>) -> Self {
+                Self(value.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+id! {
+    /// A request: a hash of its device code.
+    RequestId;
+    /// A user code's place in the store: its MAC under one key of the keyring.
+    UserCodeKey;
+    /// One trip of a browser to the user pool.
+    AttemptId;
+    /// One write, so that an uncertain one is recognised as our own (ST-09).
+    OpId;
+    /// A counter of guesses: of whom, and in which window.
+    CounterKey;
+}
+
+impl RequestId {
+    /// The id of the request that `device_code` started.
+    pub fn of(device_code: &DeviceCode) -> Self {
+        let labelled = [b"device-grant/request/1\0", device_code.expose().as_bytes()].concat();
+        Self(BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, &labelled)))
+    }
+}
+
+impl UserCodeKey {
+    /// Where `user_code`, in its canonical form, may lie: one place for each live request key, the active one's first.
+    pub fn all(user_code: &UserCode, keyring: &Keyring) -> Vec<Self> {
+        let macs = keyring.macs("user_code", user_code.expose().as_bytes());
+        macs.into_iter().map(|mac| Self(BASE64_URL_SAFE_NO_PAD.encode(mac))).collect()
+    }
+}
+
+impl AttemptId {
+    /// A new trip's id: 128 random bits.
+    pub fn fresh(entropy: &dyn Entropy) -> Self {
+        Self(BASE64_URL_SAFE_NO_PAD.encode(bytes::<16>(entropy)))
+    }
+}
+
+impl OpId {
+    /// A new write's id: 96 random bits.
+    pub fn fresh(entropy: &dyn Entropy) -> Self {
+        Self(BASE64_URL_SAFE_NO_PAD.encode(bytes::<12>(entropy)))
+    }
+}
+
+impl CounterKey {
+    /// The counter of `who` (an account, a network), hashed under the keyring so that the store names nobody, in the
+    /// window number `window`.
+    pub fn guesses(kind: &str, who: &str, window: u64, keyring: &Keyring) -> Self {
+        let mac = keyring.macs("guesses", format!("{kind}\0{who}").as_bytes())[0];
+        Self(format!("{kind}#{}#{window}", BASE64_URL_SAFE_NO_PAD.encode(&mac[..16])))
+    }
+}

@@ -1,0 +1,143 @@
+//! A device polls (RFC 8628 section 3.4 and 3.5).
+
+use std::sync::Arc;
+
+use device_grant_protocol::{DeviceCode, TokenResponse};
+
+use crate::client::DeviceClient;
+use crate::commit::CommitError;
+use crate::exchange::StoredTokens;
+use crate::ids::RequestId;
+use crate::mailbox::{self, Slot};
+use crate::pace::Pace;
+use crate::request::{DeviceRequest, RequestState, Standing};
+use crate::service::DeviceGrant;
+use crate::store::{Consistency, Unavailable};
+use crate::time::Timestamp;
+
+/// What a poll is told.
+#[derive(Debug)]
+pub enum PollOutcome {
+    /// `authorization_pending`.
+    Pending,
+    /// `slow_down`: from now on this many seconds must lie between polls.
+    SlowDown(u32),
+    /// `access_denied`.
+    Denied,
+    /// `expired_token`.
+    Expired,
+    /// `invalid_grant`: unknown, another client's, or handed over before.
+    InvalidGrant,
+    /// The tokens, this once.
+    Tokens(Box<TokenResponse>),
+    /// Nothing can be said now: come back after this many seconds. The request is as it was (TP-18).
+    Undecidable(u32),
+}
+
+impl DeviceGrant {
+    /// Answers a poll of an authenticated client. One read, and at most one write (a hand-over, or a pace that broke).
+    pub async fn poll(self: &Arc<Self>, client: &DeviceClient, device_code: &DeviceCode) -> PollOutcome {
+        let id = RequestId::of(device_code);
+        match self.try_poll(client, device_code, &id).await {
+            Ok(outcome) => outcome,
+            Err(unavailable) => {
+                tracing::warn!(request = %id, error = %unavailable, "a poll cannot be decided");
+                PollOutcome::Undecidable(self.pace.interval(&id).unwrap_or(self.settings.interval))
+            }
+        }
+    }
+
+    async fn try_poll(
+        self: &Arc<Self>,
+        client: &DeviceClient,
+        device_code: &DeviceCode,
+        id: &RequestId,
+    ) -> Result<PollOutcome, Unavailable> {
+        let now = self.now();
+        let read = self.store.load(id, self.settings.poll_reads).await?;
+        // A read that may be stale is good for "nothing yet" only; everything else is looked at again (ST-08).
+        let undecided = |request: &DeviceRequest| {
+            request.client_id == client.id && request.standing(now) == Standing::Undecided
+        };
+        let request = match read {
+            Some(request) if undecided(&request) => Some(request),
+            fresh if self.settings.poll_reads == Consistency::Strong => fresh,
+            _ => self.store.load(id, Consistency::Strong).await?,
+        };
+        let Some(request) = request.filter(|request| request.client_id == client.id) else {
+            return Ok(PollOutcome::InvalidGrant);
+        };
+        Ok(match request.standing(now) {
+            Standing::Undecided => self.pending(&request, now).await,
+            Standing::Abandoned => {
+                self.take_over_later(&request, device_code);
+                self.pending(&request, now).await
+            }
+            Standing::Redeemable => self.hand_over(client, device_code, &request, now).await?,
+            decided => decided_outcome(decided),
+        })
+    }
+
+    async fn pending(&self, request: &DeviceRequest, now: Timestamp) -> PollOutcome {
+        let Pace::Broken(interval) = self.pace.note(&request.id, request.interval, now) else {
+            return PollOutcome::Pending;
+        };
+        if interval > request.interval
+            && let Err(unavailable) = self.store.slow_down(&request.id, interval).await
+        {
+            // This replica remembers; the others will once the store answers again.
+            tracing::warn!(request = %request.id, error = %unavailable, "a slow_down was not stored");
+        }
+        PollOutcome::SlowDown(interval)
+    }
+
+    /// Opens the mailbox first and consumes the request last: the tokens leave only if this write won.
+    async fn hand_over(
+        &self,
+        client: &DeviceClient,
+        device_code: &DeviceCode,
+        request: &DeviceRequest,
+        now: Timestamp,
+    ) -> Result<PollOutcome, Unavailable> {
+        let RequestState::Approved(approval) = &request.state else {
+            return Ok(PollOutcome::InvalidGrant);
+        };
+        let opened = mailbox::open(device_code, &self.keyring, (&request.id, Slot::Tokens), &approval.sealed);
+        let opened = opened.map_err(|problem| {
+            tracing::error!(request = %request.id, error = %problem, "an approved request's mailbox does not open");
+            Unavailable(problem.into())
+        })?;
+        let tokens: StoredTokens =
+            serde_json::from_slice(&opened).map_err(|error| Unavailable(error.into()))?;
+        // A scope that the operator has withdrawn since the approval is not handed out (TP-19).
+        if !request.scope.within(&client.scopes.union(&client.extra_scopes)) {
+            return Ok(PollOutcome::InvalidGrant);
+        }
+        let Some(response) = self.response(client, request, tokens, now) else {
+            return Ok(PollOutcome::Expired);
+        };
+        let Ok(transition) = request.redeem(now, self.op()) else {
+            return Ok(PollOutcome::Expired);
+        };
+        match self.commit(&transition).await {
+            Ok(()) => {
+                self.pace.forget(&request.id);
+                tracing::info!(request = %request.id, client = %client.id, "handed over");
+                Ok(PollOutcome::Tokens(Box::new(response)))
+            }
+            Err(CommitError::Lost(Some(present))) => Ok(decided_outcome(present.standing(now))),
+            Err(CommitError::Lost(None)) => Ok(PollOutcome::InvalidGrant),
+            Err(CommitError::Unavailable(unavailable)) => Err(unavailable),
+        }
+    }
+}
+
+fn decided_outcome(standing: Standing) -> PollOutcome {
+    match standing {
+        Standing::Denied => PollOutcome::Denied,
+        Standing::Expired => PollOutcome::Expired,
+        Standing::Redeemed => PollOutcome::InvalidGrant,
+        // Only reached when somebody else's write came in between: the next poll sees what became of it.
+        Standing::Undecided | Standing::Abandoned | Standing::Redeemable => PollOutcome::Pending,
+    }
+}

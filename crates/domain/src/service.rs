@@ -1,0 +1,142 @@
+//! Everything a use case needs, in one place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::client::{Clients, DeviceClient, PoolBinding};
+use crate::codes::CodeFormat;
+use crate::entropy::Entropy;
+use crate::ids::OpId;
+use crate::keyring::Keyring;
+use crate::limits::{StartCounts, StartLimits};
+use crate::pace::PaceBook;
+use crate::pool::{PoolClient, UserPool};
+use crate::store::{Consistency, RequestStore};
+use crate::time::{Clock, Timestamp};
+
+const PACE_BOOK_CAPACITY: usize = 200_000;
+
+/// What an operator decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our public origin: every URL that we name begins with it (DA-03).
+    pub public_url: Url,
+    /// How device codes look.
+    pub device_code: CodeFormat,
+    /// How user codes look.
+    pub user_code: CodeFormat,
+    /// The life of both codes.
+    pub lifetime: Duration,
+    /// Seconds between polls at first.
+    pub interval: u32,
+    /// How a poll reads.
+    pub poll_reads: Consistency,
+    /// Our own client at the pool: for signing people in, and for device clients without one of their own.
+    pub service_client: PoolClient,
+    /// Further parameters of every trip to the pool.
+    pub authorize_params: Vec<(String, String)>,
+    /// Guesses of user codes per account and per network in a code's life.
+    pub guess_limit: u32,
+    /// Starts per minute.
+    pub start_limits: StartLimits,
+    /// Authorize is refused when less than this is left of the codes' life.
+    pub min_trip: Duration,
+    /// The longest an exchange may take at the pool.
+    pub exchange_deadline: Duration,
+    /// The longest a write may take.
+    pub store_deadline: Duration,
+    /// How far the replicas' clocks may differ.
+    pub clock_skew: Duration,
+}
+
+impl Settings {
+    /// How long a claim keeps everybody else from exchanging: the claim's own write, and then what an exchange needs.
+    pub fn lease(&self) -> Duration {
+        self.store_deadline + self.exchange_time()
+    }
+
+    /// What must be left of a lease when an exchange is sent: the call, the write after it, and the clocks apart.
+    pub(crate) fn exchange_time(&self) -> Duration {
+        self.exchange_deadline + self.store_deadline + self.clock_skew
+    }
+
+    /// Where the pool sends browsers back to.
+    pub fn redirect_uri(&self) -> Url {
+        self.at("/callback")
+    }
+
+    /// Where people enter codes.
+    pub fn verification_uri(&self) -> Url {
+        self.at("/device")
+    }
+
+    /// `path` below our public URL.
+    pub fn at(&self, path: &str) -> Url {
+        let mut url = self.public_url.clone();
+        url.set_path(path);
+        url
+    }
+}
+
+/// The service behind the endpoints: one method for each thing that a device or a person can do.
+pub struct DeviceGrant {
+    /// Where requests live.
+    pub store: Arc<dyn RequestStore>,
+    /// Who signs people in.
+    pub pool: Arc<dyn UserPool>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Keys.
+    pub keyring: Arc<Keyring>,
+    /// Who may start requests.
+    pub clients: Arc<Clients>,
+    /// What the operator decided.
+    pub settings: Settings,
+    /// Work that outlives the answer it was begun for; waited for at shutdown.
+    pub tasks: TaskTracker,
+    pub(crate) pace: PaceBook,
+    pub(crate) starts: StartCounts,
+}
+
+/// The doors to the world outside.
+pub struct Ports {
+    /// Where requests live.
+    pub store: Arc<dyn RequestStore>,
+    /// Who signs people in.
+    pub pool: Arc<dyn UserPool>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl DeviceGrant {
+    /// A service with nothing in its memory yet.
+    pub fn new(ports: Ports, keyring: Arc<Keyring>, clients: Arc<Clients>, settings: Settings) -> Self {
+        let Ports { store, pool, clock, entropy } = ports;
+        let starts = StartCounts::new(settings.start_limits);
+        let (tasks, pace) = (TaskTracker::new(), PaceBook::new(PACE_BOOK_CAPACITY));
+        Self { store, pool, clock, entropy, keyring, clients, settings, tasks, pace, starts }
+    }
+
+    /// The pool client that `client`'s tokens are made for.
+    pub fn pool_client<'a>(&'a self, client: &'a DeviceClient) -> &'a PoolClient {
+        match &client.pool_client {
+            PoolBinding::Shared => &self.settings.service_client,
+            PoolBinding::Own(own) => own,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn op(&self) -> OpId {
+        OpId::fresh(&*self.entropy)
+    }
+}

@@ -1,0 +1,152 @@
+//! A device starts a request (RFC 8628 section 3.1 and 3.2).
+
+use std::time::Duration;
+
+use device_grant_protocol::{DeviceAuthorizationResponse, DeviceCode, Scope, UserCode};
+use serde::{Deserialize, Serialize};
+
+use crate::client::DeviceClient;
+use crate::ids::{RequestId, UserCodeKey};
+use crate::keyring::Purpose;
+use crate::mailbox::MailboxKey;
+use crate::request::{DeviceRequest, RequestState};
+use crate::service::DeviceGrant;
+use crate::store::{CreateError, NewRequest, Unavailable};
+use crate::time::Timestamp;
+
+/// A user code is not issued again for this long after its request ended (DA-11).
+pub const USER_CODE_COOL_DOWN: Duration = Duration::from_mins(10);
+/// Draws of a user code before the code space counts as full.
+const DRAWS: usize = 8;
+const ORIGIN_LABEL: &str = "origin";
+
+/// From where a request was made; shown coarsely on the confirmation page and sealed in the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The network: an IPv4 address or an IPv6 /64.
+    pub network: String,
+    /// What the device calls itself in its `User-Agent`, shortened.
+    pub device: Option<String>,
+}
+
+/// Why a request was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// More than the client may ask for.
+    #[error("the client may not ask for this scope")]
+    InvalidScope,
+    /// The client does not have this grant.
+    #[error("the client may not use the device code grant")]
+    UnauthorizedClient,
+    /// Too many starts from this network (DA-13).
+    #[error("too many requests; wait {} s", .0.as_secs())]
+    TooMany(Duration),
+    /// Every drawn user code was taken.
+    #[error("no user code is free: lengthen the code or shorten its life")]
+    NoCodeFree,
+    /// The store did not take it.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl DeviceGrant {
+    /// Issues a pair of codes to an authenticated client.
+    pub async fn start(
+        &self,
+        client: &DeviceClient,
+        asked: Scope,
+        origin: &Origin,
+    ) -> Result<DeviceAuthorizationResponse, StartError> {
+        let now = self.now();
+        if !client.grants.device_code {
+            return Err(StartError::UnauthorizedClient);
+        }
+        if !asked.within(&client.scopes) {
+            return Err(StartError::InvalidScope);
+        }
+        self.starts.admit(&client.id, &origin.network, now).map_err(StartError::TooMany)?;
+
+        let device_code = self.settings.device_code.draw_device_code(&*self.entropy);
+        let request = self.new_request(client, asked, (&device_code, origin), now);
+        let lifetime = request.expires_at.since(now);
+        let user_code = self.create(request, now).await?;
+        Ok(self.announce(device_code, &user_code, lifetime))
+    }
+
+    /// From where `request` was made, if this replica's keys open it.
+    pub fn origin(&self, request: &DeviceRequest) -> Option<Origin> {
+        let aad = request.id.as_str().as_bytes();
+        let opened = self.keyring.open(Purpose::Request, ORIGIN_LABEL, aad, &request.origin).ok()?;
+        serde_json::from_slice(&opened).ok()
+    }
+
+    fn new_request(
+        &self,
+        client: &DeviceClient,
+        asked: Scope,
+        (device_code, origin): (&DeviceCode, &Origin),
+        now: Timestamp,
+    ) -> DeviceRequest {
+        let id = RequestId::of(device_code);
+        let granted = if asked.is_empty() { client.default_scope.clone() } else { asked.clone() };
+        let origin = serde_json::to_vec(origin).expect("two strings always serialize");
+        DeviceRequest {
+            client_id: client.id.clone(),
+            scope: granted.union(&client.extra_scopes),
+            asked_scope: asked,
+            created_at: now,
+            expires_at: now + client.lifetime.unwrap_or(self.settings.lifetime),
+            interval: self.settings.interval,
+            mailbox: MailboxKey::of(device_code),
+            origin: self.keyring.seal(Purpose::Request, ORIGIN_LABEL, id.as_str().as_bytes(), &origin),
+            version: 1,
+            op: self.op(),
+            fence: 0,
+            spent: Vec::new(),
+            state: RequestState::Pending,
+            id,
+        }
+    }
+
+    async fn create(&self, request: DeviceRequest, now: Timestamp) -> Result<UserCode, StartError> {
+        let user_code_reusable_at = request.expires_at + USER_CODE_COOL_DOWN;
+        let mut new = NewRequest {
+            request,
+            user_code: UserCodeKey::from_stored(""),
+            other_places: Vec::new(),
+            user_code_reusable_at,
+        };
+        for _ in 0..DRAWS {
+            let user_code = self.settings.user_code.draw_user_code(&*self.entropy);
+            let mut places = UserCodeKey::all(&user_code, &self.keyring).into_iter();
+            new.user_code = places.next().expect("a keyring has an active request key");
+            new.other_places = places.collect();
+            match self.store.create(&new, now).await {
+                Ok(()) => return Ok(user_code),
+                Err(CreateError::UserCodeTaken) => {}
+                Err(CreateError::Unavailable(unavailable)) => return Err(unavailable.into()),
+            }
+        }
+        Err(StartError::NoCodeFree)
+    }
+
+    fn announce(
+        &self,
+        device_code: DeviceCode,
+        user_code: &UserCode,
+        lifetime: Duration,
+    ) -> DeviceAuthorizationResponse {
+        let shown = self.settings.user_code.display(user_code);
+        let verification_uri = self.settings.verification_uri();
+        let mut complete = verification_uri.clone();
+        complete.query_pairs_mut().append_pair("user_code", &shown);
+        DeviceAuthorizationResponse {
+            device_code,
+            user_code: UserCode::new(shown),
+            verification_uri: verification_uri.into(),
+            verification_uri_complete: Some(complete.into()),
+            expires_in: lifetime.as_secs(),
+            interval: u64::from(self.settings.interval),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Tokens on their way to the device: hand-over, refresh (RFC 6749 section 6) and revocation (RFC 7009).
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use device_grant_protocol::{RefreshToken, Scope, TokenResponse};
+
+use crate::client::{DeviceClient, PoolBinding};
+use crate::exchange::StoredTokens;
+use crate::keyring::{OpenError, Purpose};
+use crate::pool::{RefreshError, RevokeError};
+use crate::request::DeviceRequest;
+use crate::service::DeviceGrant;
+use crate::time::Timestamp;
+
+/// What an enveloped refresh token begins with.
+const ENVELOPE_PREFIX: &str = "dgr1.";
+const ENVELOPE_LABEL: &str = "refresh-token";
+
+/// Why a refresh token was not refreshed.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshRefusal {
+    /// The client does not have this grant.
+    #[error("the client may not use the refresh token grant")]
+    UnauthorizedClient,
+    /// Unknown, another client's, or refused by the pool itself.
+    #[error("the refresh token is not good")]
+    InvalidGrant,
+    /// Refused by the pool itself.
+    #[error("the scope is not good")]
+    InvalidScope,
+    /// Anything else. The token may still be good (RT-05).
+    #[error("no answer from the pool")]
+    Unavailable,
+}
+
+/// Why a token was not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeRefusal {
+    /// Such tokens cannot be revoked here.
+    #[error("tokens of this type cannot be revoked")]
+    UnsupportedTokenType,
+    /// Nothing is known.
+    #[error("no answer from the pool")]
+    Unavailable,
+}
+
+impl DeviceGrant {
+    /// The answer to the device; `None` when the access token has run out while it waited (TP-08).
+    pub(crate) fn response(
+        &self,
+        client: &DeviceClient,
+        request: &DeviceRequest,
+        tokens: StoredTokens,
+        now: Timestamp,
+    ) -> Option<TokenResponse> {
+        let expires_in = match tokens.expires_at {
+            Some(at) if at.since(now).as_secs() == 0 => return None,
+            at => at.map(|at| at.since(now).as_secs()),
+        };
+        let granted = tokens.response.scope.clone().unwrap_or_else(|| request.scope.clone());
+        let scope = (granted != request.asked_scope).then_some(granted);
+        Some(self.for_device(client, TokenResponse { expires_in, scope, ..tokens.response }))
+    }
+
+    /// Refreshes for an authenticated client. One call to the pool, never a second (RT-04).
+    pub async fn refresh(
+        &self,
+        client: &DeviceClient,
+        token: &RefreshToken,
+        scope: Option<&Scope>,
+    ) -> Result<TokenResponse, RefreshRefusal> {
+        if !client.grants.refresh_token {
+            return Err(RefreshRefusal::UnauthorizedClient);
+        }
+        let token = match self.open_envelope(client, token.expose()) {
+            Ok(Some(token)) => token,
+            Ok(None) | Err(OpenError::Broken) => return Err(RefreshRefusal::InvalidGrant),
+            Err(unknown @ OpenError::UnknownKey(_)) => {
+                tracing::error!(client = %client.id, error = %unknown, "a refresh token cannot be opened");
+                return Err(RefreshRefusal::Unavailable);
+            }
+        };
+        match self.pool.refresh(self.pool_client(client), &token, scope).await {
+            Ok(response) => Ok(self.for_device(client, response)),
+            Err(RefreshError::Refused) => Err(RefreshRefusal::InvalidGrant),
+            Err(RefreshError::InvalidScope) => Err(RefreshRefusal::InvalidScope),
+            Err(RefreshError::Unavailable(cause)) => {
+                tracing::warn!(client = %client.id, %cause, "a refresh was not answered");
+                Err(RefreshRefusal::Unavailable)
+            }
+        }
+    }
+
+    /// Revokes for an authenticated client. A token that is not this client's is unknown, and unknown tokens are no
+    /// error (RFC 7009 section 2.2).
+    pub async fn revoke(
+        &self,
+        client: &DeviceClient,
+        token: &str,
+        hint: Option<&str>,
+    ) -> Result<(), RevokeRefusal> {
+        let token = match self.open_envelope(client, token) {
+            Ok(Some(token)) => token,
+            Ok(None) if hint == Some("access_token") || is_jwt(token) => {
+                return Err(RevokeRefusal::UnsupportedTokenType);
+            }
+            Ok(None) | Err(OpenError::Broken) => return Ok(()),
+            Err(unknown @ OpenError::UnknownKey(_)) => {
+                tracing::error!(client = %client.id, error = %unknown, "a refresh token cannot be opened");
+                return Err(RevokeRefusal::Unavailable);
+            }
+        };
+        match self.pool.revoke(self.pool_client(client), token.expose(), hint).await {
+            Ok(()) => Ok(()),
+            Err(RevokeError::UnsupportedTokenType) => Err(RevokeRefusal::UnsupportedTokenType),
+            Err(RevokeError::Unavailable(cause)) => {
+                tracing::warn!(client = %client.id, %cause, "a revocation was not answered");
+                Err(RevokeRefusal::Unavailable)
+            }
+        }
+    }
+
+    /// Leaves out what is not in the client's token set, and seals the refresh token where the pool client is shared.
+    fn for_device(&self, client: &DeviceClient, response: TokenResponse) -> TokenResponse {
+        let refresh_token = response.refresh_token.filter(|_| client.token_set.refresh);
+        TokenResponse {
+            refresh_token: refresh_token.map(|token| self.envelope(client, token)),
+            id_token: response.id_token.filter(|_| client.token_set.id),
+            ..response
+        }
+    }
+
+    fn envelope(&self, client: &DeviceClient, token: RefreshToken) -> RefreshToken {
+        match client.pool_client {
+            PoolBinding::Own(_) => token,
+            PoolBinding::Shared => {
+                let aad = client.id.as_str().as_bytes();
+                let sealed =
+                    self.keyring.seal(Purpose::Durable, ENVELOPE_LABEL, aad, token.expose().as_bytes());
+                RefreshToken::new(format!("{ENVELOPE_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(sealed)))
+            }
+        }
+    }
+
+    /// The pool's refresh token; `None` if what came is no envelope but should be one.
+    fn open_envelope(&self, client: &DeviceClient, token: &str) -> Result<Option<RefreshToken>, OpenError> {
+        if let PoolBinding::Own(_) = client.pool_client {
+            return Ok(Some(RefreshToken::new(token)));
+        }
+        let Some(encoded) = token.strip_prefix(ENVELOPE_PREFIX) else {
+            return Ok(None);
+        };
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| OpenError::Broken)?;
+        let aad = client.id.as_str().as_bytes();
+        let opened = self.keyring.open(Purpose::Durable, ENVELOPE_LABEL, aad, &sealed)?;
+        String::from_utf8(opened).map(|token| Some(RefreshToken::new(token))).map_err(|_| OpenError::Broken)
+    }
+}
+
+/// Three dotted parts: what pools use for access tokens.
+fn is_jwt(token: &str) -> bool {
+    token.split('.').count() == 3 && token.starts_with("ey")
+}

@@ -1,0 +1,174 @@
+//! A browser's trip to the user pool and back.
+//!
+//! What must be remembered meanwhile travels in a sealed cookie of that browser: so any replica can take the
+//! callback, and no other browser can (CB-02).
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use device_grant_protocol::{ClientId, Nonce, PkceVerifier, Scope, State, UserCode};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::entropy::{Entropy, bytes};
+use crate::ids::{AttemptId, RequestId};
+use crate::keyring::Purpose;
+use crate::pool::{Account, AuthorizeTrip, PoolClient, PoolProblem};
+use crate::request::{DeviceRequest, Refusal};
+use crate::service::DeviceGrant;
+use crate::time::Timestamp;
+
+/// How long a trip's cookie is good for; pools let people take their time with a second factor.
+pub const TRIP_LIFE: Duration = Duration::from_mins(20);
+const LABEL: &str = "trip";
+const SIGN_IN_SCOPE: &str = "openid profile email";
+
+/// One trip: what it is for, and the secrets that tie its return to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Trip {
+    /// Its name; a hash of `state`.
+    pub attempt: AttemptId,
+    /// What it is for. A trip made for one purpose cannot finish another (CB-05).
+    pub purpose: TripPurpose,
+    /// The code that the person had typed, in canonical form, to come back with.
+    pub user_code: Option<UserCode>,
+    /// After this its return is refused.
+    pub ends_at: Timestamp,
+    pub(crate) state: State,
+    pub(crate) nonce: Nonce,
+    pub(crate) verifier: PkceVerifier,
+}
+
+/// What a trip is for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TripPurpose {
+    /// To learn who the person is.
+    SignIn,
+    /// To get tokens for a device, after the person has approved.
+    Grant {
+        /// The request that was approved.
+        request: RequestId,
+        /// Its client.
+        client_id: ClientId,
+        /// Who approved it.
+        account: Account,
+    },
+}
+
+/// Why a person cannot be sent to the pool.
+#[derive(Debug, thiserror::Error)]
+pub enum DepartureError {
+    /// The request is not open any more.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The pool cannot be used now.
+    #[error(transparent)]
+    Pool(#[from] PoolProblem),
+}
+
+impl AttemptId {
+    /// The trip that `state` belongs to.
+    pub fn of_state(state: &str) -> Self {
+        let hash = digest(&SHA256, &[b"device-grant/attempt/1\0", state.as_bytes()].concat());
+        Self::from_stored(BASE64_URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
+    }
+}
+
+impl DeviceGrant {
+    /// Sends a person to the pool to sign in. With `fresh` the pool is asked to let them choose an account anew.
+    pub async fn depart_to_sign_in(
+        &self,
+        user_code: Option<UserCode>,
+        fresh: bool,
+    ) -> Result<(Trip, Url), DepartureError> {
+        let trip = self.new_trip(TripPurpose::SignIn, user_code);
+        let scope = SIGN_IN_SCOPE.parse().expect("a constant scope is well formed");
+        let prompt = fresh.then(|| ("prompt".to_owned(), "login".to_owned()));
+        let url = self.authorize_url(&trip, &self.settings.service_client, &scope, prompt).await?;
+        Ok((trip, url))
+    }
+
+    /// Sends a person who has approved `request` to the pool for the device's tokens.
+    pub async fn depart_for_grant(
+        &self,
+        request: &DeviceRequest,
+        user_code: UserCode,
+        account: &Account,
+    ) -> Result<(Trip, Url), DepartureError> {
+        let now = self.now();
+        request.is_open(now)?;
+        if request.expires_at.since(now) < self.settings.min_trip {
+            return Err(Refusal::Expired.into());
+        }
+        let client = self.clients.find(&request.client_id).ok_or(Refusal::Expired)?;
+        let purpose = TripPurpose::Grant {
+            request: request.id.clone(),
+            client_id: client.id.clone(),
+            account: account.clone(),
+        };
+        let trip = self.new_trip(purpose, Some(user_code));
+        let url = self.authorize_url(&trip, self.pool_client(client), &request.scope, None).await?;
+        Ok((trip, url))
+    }
+
+    /// The trip as its cookie holds it.
+    pub fn seal_trip(&self, trip: &Trip) -> String {
+        let plaintext = serde_json::to_vec(trip).expect("a trip always serializes");
+        let sealed = self.keyring.seal(Purpose::Request, LABEL, trip.attempt.as_str().as_bytes(), &plaintext);
+        BASE64_URL_SAFE_NO_PAD.encode(sealed)
+    }
+
+    /// The trip that a callback with `state` belongs to, if `cookie` is of this browser's and its time is not over.
+    pub fn open_trip(&self, state: &str, cookie: &str) -> Option<Trip> {
+        let trip = self.trip_of(&AttemptId::of_state(state), cookie)?;
+        (trip.state.matches(state) && self.now() < trip.ends_at).then_some(trip)
+    }
+
+    /// The trip `attempt` as `cookie` holds it.
+    pub fn trip_of(&self, attempt: &AttemptId, cookie: &str) -> Option<Trip> {
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
+        let opened = self.keyring.open(Purpose::Request, LABEL, attempt.as_str().as_bytes(), &sealed).ok()?;
+        serde_json::from_slice(&opened).ok()
+    }
+
+    fn new_trip(&self, purpose: TripPurpose, user_code: Option<UserCode>) -> Trip {
+        let state = random(&*self.entropy);
+        Trip {
+            attempt: AttemptId::of_state(&state),
+            purpose,
+            user_code,
+            ends_at: self.now() + TRIP_LIFE,
+            state: State::new(state),
+            nonce: Nonce::new(random(&*self.entropy)),
+            verifier: PkceVerifier::new(random(&*self.entropy)),
+        }
+    }
+
+    async fn authorize_url(
+        &self,
+        trip: &Trip,
+        client: &PoolClient,
+        scope: &Scope,
+        prompt: Option<(String, String)>,
+    ) -> Result<Url, PoolProblem> {
+        let extra: Vec<_> = self.settings.authorize_params.iter().cloned().chain(prompt).collect();
+        let redirect_uri = self.settings.redirect_uri();
+        let trip = AuthorizeTrip {
+            client,
+            redirect_uri: &redirect_uri,
+            scope,
+            state: &trip.state,
+            nonce: &trip.nonce,
+            verifier: &trip.verifier,
+            extra: &extra,
+        };
+        self.pool.authorize_url(trip).await
+    }
+}
+
+/// 256 random bits as 43 unreserved characters: fits a `code_verifier` (RFC 7636 section 4.1), a state and a nonce.
+fn random(entropy: &dyn Entropy) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes::<32>(entropy))
+}

@@ -1,0 +1,1 @@
+//! The store in DynamoDB and what is compatible with it.

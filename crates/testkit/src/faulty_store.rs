@@ -1,0 +1,163 @@
+//! A store that misbehaves on demand.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use device_grant_domain::request::{DeviceRequest, Transition};
+use device_grant_domain::store::{
+    Consistency, CreateError, NewRequest, RequestStore, StoreProblem, TransitionError, Unavailable,
+};
+use device_grant_domain::{AttemptId, CounterKey, RequestId, Timestamp, UserCodeKey};
+
+/// A method of the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// [`RequestStore::create`].
+    Create,
+    /// [`RequestStore::load`].
+    Load,
+    /// [`RequestStore::find_by_user_code`].
+    Find,
+    /// [`RequestStore::transition`].
+    Transition,
+    /// [`RequestStore::slow_down`].
+    SlowDown,
+    /// [`RequestStore::spend_attempt`].
+    SpendAttempt,
+    /// [`RequestStore::reserve`].
+    Reserve,
+}
+
+/// When a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// Nothing is done, and nothing is known.
+    Before,
+    /// It is done, and nothing is known: the answer is lost.
+    After,
+}
+
+/// Wraps a store; passes everything on until told otherwise.
+pub struct FaultyStore {
+    inner: Arc<dyn RequestStore>,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Default)]
+struct Plan {
+    faults: HashMap<Call, (StoreFault, u32)>,
+    counts: HashMap<Call, u32>,
+    /// What eventual reads show for ever, once switched on.
+    stale: Option<HashMap<RequestId, Option<DeviceRequest>>>,
+}
+
+impl FaultyStore {
+    /// A well-behaved wrapper of `inner`.
+    pub fn new(inner: Arc<dyn RequestStore>) -> Self {
+        Self { inner, plan: Mutex::default() }
+    }
+
+    /// The next `times` calls of `call` fail.
+    pub fn fail(&self, call: Call, fault: StoreFault, times: u32) {
+        self.plan().faults.insert(call, (fault, times));
+    }
+
+    /// No call fails any more.
+    pub fn heal(&self) {
+        self.plan().faults.clear();
+    }
+
+    /// From now on an eventual read shows what it showed the first time.
+    pub fn freeze_eventual_reads(&self) {
+        self.plan().stale.get_or_insert_default();
+    }
+
+    /// How often `call` was made.
+    pub fn count(&self, call: Call) -> u32 {
+        self.plan().counts.get(&call).copied().unwrap_or_default()
+    }
+
+    fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
+        self.plan.lock().expect("no test panics while it holds the plan")
+    }
+
+    fn fault(&self, call: Call) -> Option<StoreFault> {
+        let mut plan = self.plan();
+        *plan.counts.entry(call).or_default() += 1;
+        let (fault, left) = plan.faults.get_mut(&call).filter(|(_, left)| *left > 0)?;
+        *left -= 1;
+        Some(*fault)
+    }
+
+    async fn run<T, E: From<Unavailable>>(
+        &self,
+        call: Call,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        match self.fault(call) {
+            None => work.await,
+            Some(StoreFault::Before) => Err(unavailable().into()),
+            Some(StoreFault::After) => {
+                let _ = work.await;
+                Err(unavailable().into())
+            }
+        }
+    }
+}
+
+fn unavailable() -> Unavailable {
+    Unavailable("the test made this call fail".into())
+}
+
+#[async_trait]
+impl RequestStore for FaultyStore {
+    async fn create(&self, new: &NewRequest, now: Timestamp) -> Result<(), CreateError> {
+        self.run(Call::Create, self.inner.create(new, now)).await
+    }
+
+    async fn load(
+        &self,
+        id: &RequestId,
+        consistency: Consistency,
+    ) -> Result<Option<DeviceRequest>, Unavailable> {
+        let read = self.run(Call::Load, self.inner.load(id, consistency)).await?;
+        match (&mut self.plan().stale, consistency) {
+            (Some(stale), Consistency::Eventual) => Ok(stale.entry(id.clone()).or_insert(read).clone()),
+            _ => Ok(read),
+        }
+    }
+
+    async fn find_by_user_code(&self, places: &[UserCodeKey]) -> Result<Option<DeviceRequest>, Unavailable> {
+        self.run(Call::Find, self.inner.find_by_user_code(places)).await
+    }
+
+    async fn transition(&self, transition: &Transition) -> Result<(), TransitionError> {
+        self.run(Call::Transition, self.inner.transition(transition)).await
+    }
+
+    async fn slow_down(&self, id: &RequestId, interval: u32) -> Result<(), Unavailable> {
+        self.run(Call::SlowDown, self.inner.slow_down(id, interval)).await
+    }
+
+    async fn spend_attempt(&self, attempt: &AttemptId, forget_at: Timestamp) -> Result<bool, Unavailable> {
+        self.run(Call::SpendAttempt, self.inner.spend_attempt(attempt, forget_at)).await
+    }
+
+    async fn reserve(
+        &self,
+        counter: &CounterKey,
+        limit: u32,
+        forget_at: Timestamp,
+    ) -> Result<bool, Unavailable> {
+        self.run(Call::Reserve, self.inner.reserve(counter, limit, forget_at)).await
+    }
+
+    async fn give_back(&self, counter: &CounterKey) -> Result<(), Unavailable> {
+        self.inner.give_back(counter).await
+    }
+
+    async fn check(&self) -> Result<(), StoreProblem> {
+        self.inner.check().await
+    }
+}

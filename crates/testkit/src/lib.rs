@@ -1,0 +1,9 @@
+//! A clock that stands still, entropy from a seed, and the store suite: for tests only.
+
+mod faulty_store;
+pub mod parts;
+pub mod store_suite;
+mod time;
+
+pub use faulty_store::{Call, FaultyStore, StoreFault};
+pub use time::{FixedClock, SeededEntropy};

@@ -1,0 +1,25 @@
+//! The OpenID Connect client of the user pool: discovery, keys, authorization, exchange, refresh, revocation.
+//!
+//! [`OidcPool`] is the [`UserPool`](device_grant_domain::pool::UserPool) of any provider that keeps to OpenID Connect
+//! Core and Discovery. Everything goes through one bounded HTTP client, to the configured issuer and to the endpoints
+//! of its accepted discovery document, and nowhere else. Tokens are handed on only after the ID token was checked in
+//! full; no code, token or secret is ever logged, and the pool's own error texts end here.
+
+mod account;
+mod authorize;
+mod config;
+mod discovery;
+mod exchange;
+mod http;
+mod id_token;
+mod keys;
+mod metadata;
+mod pool;
+mod refresh;
+mod retry_after;
+mod revoke;
+mod strict_json;
+mod token;
+
+pub use config::{ConfigError, MAX_LEEWAY, OidcPoolConfig, SigningAlgorithm, UnknownAlgorithm};
+pub use pool::OidcPool;

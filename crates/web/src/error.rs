@@ -1,0 +1,186 @@
+//! Every error of the device's endpoints, on its way out (RFC 6749 section 5.2).
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use device_grant_domain::client::AuthError;
+use device_grant_domain::{RefreshRefusal, RevokeRefusal, StartError};
+use device_grant_protocol::{ErrorCode, ErrorResponse, FormError};
+
+/// Seconds a device is asked to wait when something of ours or of the pool is away.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// An OAuth error with its status and headers.
+#[derive(Debug)]
+pub(crate) struct OAuthError {
+    status: StatusCode,
+    body: ErrorResponse,
+    retry_after: Option<Duration>,
+}
+
+impl OAuthError {
+    pub(crate) fn new(body: ErrorResponse) -> Self {
+        let status = match body.error {
+            ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+            ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::InvalidRequest
+            | ErrorCode::InvalidGrant
+            | ErrorCode::UnauthorizedClient
+            | ErrorCode::UnsupportedGrantType
+            | ErrorCode::InvalidScope
+            | ErrorCode::AuthorizationPending
+            | ErrorCode::SlowDown
+            | ErrorCode::AccessDenied
+            | ErrorCode::ExpiredToken
+            | ErrorCode::UnsupportedTokenType => StatusCode::BAD_REQUEST,
+        };
+        let retry_after = match body.error {
+            ErrorCode::TemporarilyUnavailable => Some(RETRY_AFTER),
+            ErrorCode::SlowDown => body.interval.map(Duration::from_secs),
+            _ => None,
+        };
+        Self { status, body, retry_after }
+    }
+
+    pub(crate) fn code(error: ErrorCode) -> Self {
+        Self::new(ErrorResponse::new(error))
+    }
+
+    pub(crate) fn described(
+        error: ErrorCode,
+        description: impl Into<std::borrow::Cow<'static, str>>,
+    ) -> Self {
+        Self::new(ErrorResponse::described(error, description))
+    }
+
+    pub(crate) fn invalid_request(description: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self::described(ErrorCode::InvalidRequest, description)
+    }
+
+    pub(crate) fn unavailable() -> Self {
+        Self::code(ErrorCode::TemporarilyUnavailable)
+    }
+
+    pub(crate) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    fn too_many(wait: Duration) -> Self {
+        let words = "too many device authorizations from this network";
+        let error = Self::described(ErrorCode::TemporarilyUnavailable, words).retry_after(wait);
+        Self { status: StatusCode::TOO_MANY_REQUESTS, ..error }
+    }
+}
+
+impl From<FormError> for OAuthError {
+    fn from(error: FormError) -> Self {
+        Self::invalid_request(error.to_string())
+    }
+}
+
+impl From<AuthError> for OAuthError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Missing | AuthError::Several => Self::invalid_request(error.to_string()),
+            AuthError::Failed => Self::described(ErrorCode::InvalidClient, error.to_string()),
+        }
+    }
+}
+
+impl From<StartError> for OAuthError {
+    fn from(error: StartError) -> Self {
+        match &error {
+            StartError::InvalidScope => Self::described(ErrorCode::InvalidScope, error.to_string()),
+            StartError::UnauthorizedClient => {
+                Self::described(ErrorCode::UnauthorizedClient, error.to_string())
+            }
+            StartError::TooMany(wait) => Self::too_many(*wait),
+            StartError::NoCodeFree => {
+                tracing::error!(%error, "a request was not started");
+                Self::unavailable()
+            }
+            StartError::Unavailable(cause) => {
+                tracing::error!(error = %cause, "a request was not started");
+                Self::unavailable()
+            }
+        }
+    }
+}
+
+impl From<RefreshRefusal> for OAuthError {
+    fn from(refusal: RefreshRefusal) -> Self {
+        match refusal {
+            RefreshRefusal::UnauthorizedClient => {
+                Self::described(ErrorCode::UnauthorizedClient, refusal.to_string())
+            }
+            RefreshRefusal::InvalidGrant => Self::code(ErrorCode::InvalidGrant),
+            RefreshRefusal::InvalidScope => Self::code(ErrorCode::InvalidScope),
+            RefreshRefusal::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl From<RevokeRefusal> for OAuthError {
+    fn from(refusal: RevokeRefusal) -> Self {
+        match refusal {
+            RevokeRefusal::UnsupportedTokenType => Self::code(ErrorCode::UnsupportedTokenType),
+            RevokeRefusal::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            // CA-05: any 401 carries a challenge (RFC 9110 section 11.6.1).
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"device-grant\", charset=\"UTF-8\""),
+            );
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// TP-15, CA-05: each code has its status, a 401 its challenge, and what passes a wait.
+    #[test]
+    fn every_error_has_its_status_and_headers() {
+        let table = [
+            (ErrorCode::InvalidRequest, 400, false, false),
+            (ErrorCode::InvalidClient, 401, true, false),
+            (ErrorCode::InvalidGrant, 400, false, false),
+            (ErrorCode::UnauthorizedClient, 400, false, false),
+            (ErrorCode::UnsupportedGrantType, 400, false, false),
+            (ErrorCode::InvalidScope, 400, false, false),
+            (ErrorCode::AuthorizationPending, 400, false, false),
+            (ErrorCode::AccessDenied, 400, false, false),
+            (ErrorCode::ExpiredToken, 400, false, false),
+            (ErrorCode::UnsupportedTokenType, 400, false, false),
+            (ErrorCode::TemporarilyUnavailable, 503, false, true),
+            (ErrorCode::ServerError, 500, false, false),
+        ];
+        for (code, status, challenge, wait) in table {
+            let response = OAuthError::code(code).into_response();
+            assert_eq!(response.status().as_u16(), status, "{code:?}");
+            assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), challenge, "{code:?}");
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), wait, "{code:?}");
+        }
+        let slow_down = OAuthError::new(ErrorResponse::slow_down(15)).into_response();
+        assert_eq!(
+            (slow_down.status().as_u16(), &slow_down.headers()[header::RETRY_AFTER]),
+            (400, &HeaderValue::from(15))
+        );
+    }
+}

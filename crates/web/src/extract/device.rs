@@ -1,0 +1,118 @@
+//! A device's request: its parameters and, before anything else happens, its sender.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderValue, header};
+use device_grant_domain::client::{Credentials, DeviceClient};
+use device_grant_protocol::Params;
+
+use crate::error::OAuthError;
+use crate::state::AppState;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+/// What the original sample sends in the query. Anything else there has no effect.
+const SAMPLE_PARAMETERS: [&str; 4] = ["client_id", "scope", "device_code", "grant_type"];
+
+/// A request to one of the device's endpoints.
+pub(crate) struct DeviceCall {
+    headers: HeaderMap,
+    body: Params,
+    query: Params,
+}
+
+impl FromRequest<AppState> for DeviceCall {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, OAuthError> {
+        let query = Params::parse(request.uri().query().unwrap_or_default().as_bytes())?;
+        let headers = request.headers().clone();
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| OAuthError::invalid_request("the body is too large or broken"))?;
+        if !body.is_empty() {
+            check_media_type(&headers)?;
+        }
+        Self::new(headers, Params::parse(&body)?, query)
+    }
+}
+
+impl DeviceCall {
+    fn new(headers: HeaderMap, body: Params, query: Params) -> Result<Self, OAuthError> {
+        // CA-04: whoever writes a secret into a URL writes it into every log on the way.
+        if query.mentions("client_secret") || query.mentions("client_assertion") {
+            return Err(OAuthError::invalid_request("client credentials may not stand in the URL"));
+        }
+        let call = Self { headers, body, query };
+        call.refuse_repeats()?;
+        Ok(call)
+    }
+
+    /// The parameter `name` of the body.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.body.value(name)
+    }
+
+    /// The parameter `name` of the body or, in the sample's way, of the query.
+    pub(crate) fn sample_value(&self, name: &str) -> Option<&str> {
+        let in_query = SAMPLE_PARAMETERS.contains(&name).then(|| self.query.value(name)).flatten();
+        self.body.value(name).or(in_query)
+    }
+
+    /// Whether `name` was written at all.
+    pub(crate) fn mentions(&self, name: &str, sample_way: bool) -> bool {
+        self.body.mentions(name) || (sample_way && self.query.mentions(name))
+    }
+
+    /// Who sends this (RFC 6749 section 2.3). `sample_way` allows a `client_id` in the query.
+    pub(crate) fn authenticate(
+        &self,
+        state: &AppState,
+        sample_way: bool,
+    ) -> Result<Arc<DeviceClient>, OAuthError> {
+        let mut headers = self.headers.get_all(header::AUTHORIZATION).iter();
+        let header = headers.next();
+        if headers.next().is_some() {
+            return Err(OAuthError::invalid_request("two Authorization headers"));
+        }
+        let client_id = if sample_way { self.sample_value("client_id") } else { self.value("client_id") };
+        Ok(state.service.clients.authenticate(&Credentials {
+            header: header.map(HeaderValue::as_bytes),
+            client_id,
+            client_secret: self.value("client_secret"),
+            assertion: self.body.mentions("client_assertion") || self.body.mentions("client_assertion_type"),
+        })?)
+    }
+
+    /// What the device calls itself, shortened to what a page can show.
+    pub(crate) fn user_agent(&self) -> Option<String> {
+        let value = self.headers.get(header::USER_AGENT)?.to_str().ok()?;
+        let shown: String = value.chars().filter(|c| !c.is_control()).take(60).collect();
+        (!shown.is_empty()).then_some(shown)
+    }
+
+    /// HI-05: the same name in the body and in the URL is a repeat too.
+    fn refuse_repeats(&self) -> Result<(), OAuthError> {
+        let twice = self.query.names().find(|name| self.body.mentions(name));
+        twice.map_or(Ok(()), |_| {
+            Err(OAuthError::invalid_request("a parameter stands in the URL and in the body"))
+        })
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), OAuthError> {
+    if is_form(headers) {
+        return Ok(());
+    }
+    Err(OAuthError::invalid_request(
+        "the body must be application/x-www-form-urlencoded, and not encoded further",
+    ))
+}
+
+/// Whether a body is a form, as it stands (HI-07). Parameters of the media type and its case do not matter.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = given.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case(FORM) && !headers.contains_key(header::CONTENT_ENCODING)
+}

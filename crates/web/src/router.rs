@@ -1,0 +1,144 @@
+//! The one place where paths are written, with the layers in their order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get, post};
+use device_grant_domain::DeviceGrant;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+use crate::config::WebConfig;
+use crate::health::Health;
+use crate::pages::Problem;
+use crate::routes::{assets, callback, device, device_authorization, done, health, metadata, revoke, token};
+use crate::state::AppState;
+
+/// The most bytes a body may have.
+const MAX_BODY: usize = 32 * 1024;
+/// The longest a request may take; longer than the longest call to the pool.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Every endpoint of the service.
+pub fn router(service: Arc<DeviceGrant>, health: Arc<Health>, config: WebConfig) -> Router {
+    let state = AppState::new(service, health, config);
+    let common = ServiceBuilder::new()
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(DefaultBodyLimit::max(MAX_BODY));
+    devices()
+        .merge(people(&state))
+        .merge(operators())
+        .fallback(not_found)
+        .layer(common)
+        .layer(from_fn_with_state(state.clone(), strict_transport))
+        .with_state(state)
+}
+
+/// What devices call. Every answer, also a 405, is `no-store` (DA-05, TP-15).
+fn devices() -> Router<AppState> {
+    Router::new()
+        .route("/device_authorization", only_post(post(device_authorization::post)))
+        .route("/token", only_post(post(token::post)))
+        .route("/revoke", only_post(post(revoke::post)))
+        .layer(from_fn(no_store))
+        .route("/.well-known/oauth-authorization-server", only_get(get(metadata::get)))
+}
+
+/// What people see.
+fn people(state: &AppState) -> Router<AppState> {
+    let origin = state.service.settings.public_url.origin().ascii_serialization();
+    let forged = state.clone();
+    let same_site = CsrfLayer::new()
+        .add_trusted_origin(origin)
+        .expect("the origin of a public URL is an origin")
+        .with_rejection_response(move |_| forged.pages.problem(Problem::Forged));
+    Router::new()
+        .route("/", only_get(get(device::welcome)))
+        .route("/device", get(device::get).post(device::post).options(|| allow("GET, HEAD, POST, OPTIONS")))
+        .route("/device/go", only_get(get(device::go)))
+        .route("/device/done", only_get(get(done::get)))
+        .route("/device/sign-out", only_post(post(device::sign_out)))
+        .route("/callback", only_get(get(callback::get).head(callback::head)))
+        .layer(same_site)
+        .route("/device/assets/style.css", only_get(get(assets::style)))
+        .route("/device/assets/icon.svg", only_get(get(assets::icon)))
+}
+
+/// What load balancers ask.
+fn operators() -> Router<AppState> {
+    Router::new()
+        .route("/livez", only_get(get(health::livez)))
+        .route("/readyz", only_get(get(health::readyz)))
+        .layer(from_fn(no_store))
+}
+
+fn only_get(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    route.options(|| allow("GET, HEAD, OPTIONS"))
+}
+
+fn only_post(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    route.options(|| allow("POST, OPTIONS"))
+}
+
+/// HI-08: OPTIONS answers what there is, without a login.
+fn allow(methods: &'static str) -> std::future::Ready<impl IntoResponse> {
+    std::future::ready((StatusCode::NO_CONTENT, [(header::ALLOW, methods)]))
+}
+
+async fn not_found(State(state): State<AppState>) -> Response<axum::body::Body> {
+    state.pages.problem(Problem::NotFound)
+}
+
+async fn no_store(request: axum::extract::Request, next: Next) -> Response<axum::body::Body> {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// SEC-01: over https only; on plain http the header means nothing and would be a lie.
+async fn strict_transport(
+    State(state): State<AppState>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response<axum::body::Body> {
+    const HSTS: HeaderName = header::STRICT_TRANSPORT_SECURITY;
+    let mut response = next.run(request).await;
+    if state.service.settings.public_url.scheme() == "https" {
+        response.headers_mut().insert(HSTS, HeaderValue::from_static("max-age=31536000"));
+    }
+    response
+}
+
+/// Method and route only: queries hold codes, and paths of strangers hold anything.
+fn span<B>(request: &Request<B>) -> tracing::Span {
+    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or("-", |path| path.as_str());
+    tracing::info_span!("request", method = %known(request.method()), route)
+}
+
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::OPTIONS => method.as_str(),
+        _ => "other",
+    }
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response<axum::body::Body> {
+    tracing::error!("a handler panicked");
+    crate::error::OAuthError::code(device_grant_protocol::ErrorCode::ServerError).into_response()
+}

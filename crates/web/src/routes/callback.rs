@@ -1,0 +1,114 @@
+//! `/callback`: the browser comes back from the pool.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use device_grant_domain::{Outcome, SignInError, Trip, TripPurpose};
+use device_grant_protocol::AuthorizationCode;
+
+use super::device::to;
+use crate::cookies::{Cookies, Kind};
+use crate::extract::PersonQuery;
+use crate::pages::Problem;
+use crate::person::{Done, Kept, Session};
+use crate::state::AppState;
+
+/// HEAD does nothing (CB-13): a link preview must not use the code up.
+pub(crate) async fn head() -> StatusCode {
+    StatusCode::OK
+}
+
+pub(crate) async fn get(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    PersonQuery(query): PersonQuery,
+) -> Response {
+    let cookies = Cookies::new(state.cookies, &state.service, &headers);
+    let trip = query.value("state").and_then(|given| cookies.trip(given));
+    let Some(trip) = trip else {
+        return state.pages.problem(Problem::StrangeCallback);
+    };
+    match state.service.pool.is_from_pool(query.value("iss")).await {
+        Ok(true) => {}
+        Ok(false) => return state.pages.problem(Problem::WrongIssuer),
+        Err(_) => return state.pages.problem(Problem::Unavailable),
+    }
+    match (query.value("code"), query.value("error")) {
+        (Some(code), None) => arrived(&state, cookies, &trip, AuthorizationCode::new(code)).await,
+        (None, Some(error)) => refused(&state, cookies, &trip, error).await,
+        _ => state.pages.problem(Problem::BadRequest),
+    }
+}
+
+async fn arrived(state: &AppState, cookies: Cookies<'_>, trip: &Trip, code: AuthorizationCode) -> Response {
+    match &trip.purpose {
+        TripPurpose::SignIn => signed_in(state, cookies, trip, &code).await,
+        TripPurpose::Grant { .. } => {
+            let outcome = state.service.finish_grant(trip, code).await;
+            done(state, cookies, trip, outcome)
+        }
+    }
+}
+
+async fn signed_in(
+    state: &AppState,
+    mut cookies: Cookies<'_>,
+    trip: &Trip,
+    code: &AuthorizationCode,
+) -> Response {
+    match state.service.finish_sign_in(trip, code).await {
+        Ok(account) => {
+            cookies.seal(Kind::Session, &Session::new(&state.service, account));
+            if let Some(kept) = cookies.open::<Kept>(Kind::Kept) {
+                cookies.seal(Kind::Kept, &Kept { fresh: false, ..kept });
+            }
+            cookies.apply(to("/device"))
+        }
+        // A reload: whoever is signed in sees the code page, everybody else signs in.
+        Err(SignInError::Spent) => to("/device"),
+        Err(SignInError::Failed) => state.pages.problem(Problem::SignInFailed),
+        Err(SignInError::Unavailable) => state.pages.problem(Problem::Unavailable),
+    }
+}
+
+/// CB-06, CB-07: the person's own refusal on the grant's trip denies; every other error leaves the request open. The
+/// pool's words are shown to nobody.
+async fn refused(state: &AppState, cookies: Cookies<'_>, trip: &Trip, error: &str) -> Response {
+    match (&trip.purpose, error) {
+        (TripPurpose::SignIn, "access_denied") => state.pages.problem(Problem::SignInCancelled),
+        (TripPurpose::SignIn, _) => state.pages.problem(Problem::SignInFailed),
+        (TripPurpose::Grant { .. }, "access_denied") => {
+            let outcome = state.service.refused_at_pool(trip).await;
+            done(state, cookies, trip, outcome)
+        }
+        (TripPurpose::Grant { .. }, _) => done(state, cookies, trip, Outcome::TryAgain),
+    }
+}
+
+fn done(state: &AppState, mut cookies: Cookies<'_>, trip: &Trip, outcome: Outcome) -> Response {
+    let TripPurpose::Grant { request, client_id, account } = &trip.purpose else {
+        return state.pages.problem(Problem::Internal);
+    };
+    let client = state.service.clients.find(client_id);
+    cookies.seal(
+        Kind::Done,
+        &Done {
+            request: request.clone(),
+            attempt: Some(trip.attempt.clone()),
+            outcome,
+            client_name: client.map(|client| client.name.clone()),
+            account: account.clone(),
+        },
+    );
+    match (&trip.user_code, outcome) {
+        (Some(code), Outcome::TryAgain | Outcome::AccountDiffers) => {
+            let typed = state.service.settings.user_code.display(code);
+            cookies.seal(
+                Kind::Kept,
+                &Kept { typed, prefilled: false, fresh: outcome == Outcome::AccountDiffers },
+            );
+        }
+        _ => cookies.remove(Kind::Kept),
+    }
+    cookies.apply(to("/device/done"))
+}

@@ -1,0 +1,37 @@
+//! `/.well-known/oauth-authorization-server` (RFC 8414).
+
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use device_grant_protocol::{AuthMethod, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, ServerMetadata};
+
+use crate::state::AppState;
+
+pub(crate) async fn get(State(state): State<AppState>) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "public, max-age=300")], Json(metadata(&state)))
+}
+
+/// Nothing here depends on the request: configuration and the pool's discovery decide (MD-02).
+fn metadata(state: &AppState) -> ServerMetadata {
+    let (settings, clients) = (&state.service.settings, &state.service.clients);
+    let methods: BTreeSet<AuthMethod> =
+        clients.iter().flat_map(|client| client.auth.methods()).copied().collect();
+    let methods: Vec<AuthMethod> = methods.into_iter().collect();
+    let scopes: BTreeSet<&str> = clients.iter().flat_map(|client| client.scopes.tokens()).collect();
+    let revokes = state.service.pool.facts().is_ok_and(|facts| facts.revokes);
+    let refreshes = clients.iter().any(|client| client.grants.refresh_token);
+    let grants = [Some(GRANT_TYPE_DEVICE_CODE), refreshes.then_some(GRANT_TYPE_REFRESH_TOKEN)];
+    ServerMetadata {
+        issuer: settings.public_url.origin().ascii_serialization(),
+        token_endpoint: settings.at("/token").into(),
+        device_authorization_endpoint: settings.at("/device_authorization").into(),
+        grant_types_supported: grants.into_iter().flatten().map(str::to_owned).collect(),
+        revocation_endpoint: revokes.then(|| settings.at("/revoke").into()),
+        revocation_endpoint_auth_methods_supported: revokes.then(|| methods.clone()),
+        token_endpoint_auth_methods_supported: methods,
+        scopes_supported: (!scopes.is_empty()).then(|| scopes.into_iter().map(str::to_owned).collect()),
+    }
+}

@@ -1,0 +1,85 @@
+//! `POST /token`: polls, refreshes, and starts in the way of the original sample.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use device_grant_domain::PollOutcome;
+use device_grant_protocol::{
+    DeviceCode, ErrorCode, ErrorResponse, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, RefreshToken,
+};
+
+use super::device_authorization;
+use crate::config::OnStoreFailure;
+use crate::error::OAuthError;
+use crate::extract::{DeviceCall, Network};
+use crate::state::AppState;
+
+/// Longer codes were never issued; they are refused unread (HI-03).
+const MAX_DEVICE_CODE: usize = 256;
+
+pub(crate) async fn post(
+    State(state): State<AppState>,
+    network: Network,
+    call: DeviceCall,
+) -> Result<Response, OAuthError> {
+    let sample_way = state.config.sample_way;
+    let grant_type = if sample_way { call.sample_value("grant_type") } else { call.value("grant_type") };
+    match grant_type {
+        Some(GRANT_TYPE_DEVICE_CODE) => poll(&state, &call).await,
+        Some(GRANT_TYPE_REFRESH_TOKEN) => refresh(&state, &call).await,
+        Some(_) => Err(OAuthError::code(ErrorCode::UnsupportedGrantType)),
+        None if starts(&call, sample_way) => {
+            Ok(device_authorization::start(&state, network, &call, true).await?.into_response())
+        }
+        None => Err(OAuthError::invalid_request("grant_type is missing")),
+    }
+}
+
+/// Only a request with neither `grant_type` nor `device_code` starts (LG-05).
+fn starts(call: &DeviceCall, sample_way: bool) -> bool {
+    sample_way && !call.mentions("grant_type", true) && !call.mentions("device_code", true)
+}
+
+async fn poll(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthError> {
+    let sample_way = state.config.sample_way;
+    let client = call.authenticate(state, sample_way)?;
+    if !client.grants.device_code {
+        return Err(OAuthError::code(ErrorCode::UnauthorizedClient));
+    }
+    let device_code = if sample_way { call.sample_value("device_code") } else { call.value("device_code") };
+    let device_code = device_code.ok_or_else(|| OAuthError::invalid_request("device_code is missing"))?;
+    if device_code.len() > MAX_DEVICE_CODE {
+        return Err(OAuthError::code(ErrorCode::InvalidGrant));
+    }
+    let error = match state.service.poll(&client, &DeviceCode::new(device_code)).await {
+        PollOutcome::Tokens(tokens) => return Ok(Json(tokens).into_response()),
+        PollOutcome::Pending => OAuthError::code(ErrorCode::AuthorizationPending),
+        PollOutcome::SlowDown(interval) => OAuthError::new(ErrorResponse::slow_down(u64::from(interval))),
+        PollOutcome::Denied => OAuthError::code(ErrorCode::AccessDenied),
+        PollOutcome::Expired => OAuthError::code(ErrorCode::ExpiredToken),
+        PollOutcome::InvalidGrant => OAuthError::code(ErrorCode::InvalidGrant),
+        PollOutcome::Undecidable(interval) => undecidable(state.config.on_store_failure, interval),
+    };
+    Err(error)
+}
+
+fn undecidable(switch: OnStoreFailure, interval: u32) -> OAuthError {
+    match switch {
+        OnStoreFailure::SlowDown => OAuthError::new(ErrorResponse::slow_down(u64::from(interval))),
+        OnStoreFailure::ServiceUnavailable => {
+            OAuthError::unavailable().retry_after(Duration::from_secs(u64::from(interval)))
+        }
+    }
+}
+
+async fn refresh(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthError> {
+    let client = call.authenticate(state, false)?;
+    let token =
+        call.value("refresh_token").ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
+    let scope = call.value("scope").map(str::parse).transpose();
+    let scope = scope.map_err(|_| OAuthError::code(ErrorCode::InvalidScope))?;
+    let response = state.service.refresh(&client, &RefreshToken::new(token), scope.as_ref()).await?;
+    Ok(Json(response).into_response())
+}

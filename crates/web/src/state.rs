@@ -1,0 +1,37 @@
+use std::ops::Deref;
+use std::sync::Arc;
+
+use device_grant_domain::DeviceGrant;
+
+use crate::config::WebConfig;
+use crate::cookies::CookieNames;
+use crate::health::Health;
+use crate::pages::Pages;
+
+/// What every handler has at hand.
+#[derive(Clone)]
+pub(crate) struct AppState(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) service: Arc<DeviceGrant>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) config: WebConfig,
+    pub(crate) pages: Pages,
+    pub(crate) cookies: CookieNames,
+}
+
+impl AppState {
+    pub(crate) fn new(service: Arc<DeviceGrant>, health: Arc<Health>, config: WebConfig) -> Self {
+        let secure = service.settings.public_url.scheme() == "https";
+        let pages = Pages::new(config.service_name.clone(), secure);
+        Self(Arc::new(Shared { service, health, config, pages, cookies: CookieNames::new(secure) }))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

@@ -1,0 +1,320 @@
+//! The service as tests see it: everything real but the clock, the entropy and the wire.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use device_grant_dev_pool::{DevClient, DevPool, DevPoolConfig, LoopbackPool};
+use device_grant_domain::client::{ClientAuth, Clients, DeviceClient, Grants, PoolBinding, TokenSet};
+use device_grant_domain::codes::CodeFormat;
+use device_grant_domain::limits::StartLimits;
+use device_grant_domain::pool::PoolClient;
+use device_grant_domain::store::Consistency;
+use device_grant_domain::{DeviceGrant, Keyring, Ports, Settings};
+use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
+use device_grant_store_embedded::MemoryStore;
+use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy};
+use device_grant_upstream::{OidcPool, OidcPoolConfig};
+use device_grant_web::{Health, OnStoreFailure, WebConfig, router};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+pub const PUBLIC_URL: &str = "https://login.example.com";
+
+/// A public client on the shared pool client.
+pub const TV: &str = "tv";
+/// A confidential client with a pool client of its own; its secret is [`SECRET`].
+pub const CONSOLE: &str = "console";
+/// A confidential client on the shared pool client; same secret, also in the body.
+pub const SPEAKER: &str = "speaker";
+/// A second public client.
+pub const OTHER: &str = "other";
+/// A public client that may not start anything.
+pub const BARRED: &str = "barred";
+pub const SECRET: &str = "s:+/=%ü";
+
+/// Two replicas in front of one store, and the pool behind them.
+pub struct TestApp {
+    pub replicas: Vec<Router>,
+    pub services: Vec<Arc<DeviceGrant>>,
+    pub health: Arc<Health>,
+    pub clock: Arc<FixedClock>,
+    pub store: Arc<FaultyStore>,
+    pub pool: LoopbackPool,
+}
+
+type Change<T> = Box<dyn Fn(&mut T)>;
+
+/// What a test changes.
+pub struct Options {
+    pub settings: Change<Settings>,
+    pub web: Change<WebConfig>,
+    pub clients: Change<Vec<DeviceClient>>,
+    pub pool: Change<DevPoolConfig>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            settings: Box::new(|_| ()),
+            web: Box::new(|_| ()),
+            clients: Box::new(|_| ()),
+            pool: Box::new(|_| ()),
+        }
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {}", self.text))
+    }
+
+    /// The `error` member, after a look at what every error must have (TP-15).
+    #[track_caller]
+    pub fn error(&self) -> String {
+        assert!(self.status.is_client_error() || self.status.is_server_error(), "{self:?}");
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/json", "{self:?}");
+        assert_eq!(self.headers[header::CACHE_CONTROL], "no-store");
+        assert_eq!(self.headers[header::PRAGMA], "no-cache");
+        let body = self.json();
+        if let Some(words) = body.get("error_description") {
+            let words = words.as_str().unwrap();
+            assert!(words.bytes().all(|b| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\'), "{words}");
+        }
+        body["error"].as_str().unwrap().to_owned()
+    }
+
+    pub fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// A pair of codes.
+#[derive(Clone, Debug)]
+pub struct Codes {
+    pub device_code: String,
+    pub user_code: String,
+}
+
+impl TestApp {
+    pub async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub async fn with(options: Options) -> Self {
+        let clock = Arc::new(FixedClock::default());
+        let entropy = Arc::new(SeededEntropy::new(7));
+        let callback = format!("{PUBLIC_URL}/callback");
+        let configure = |issuer| {
+            let mut config = DevPoolConfig::new(issuer);
+            let own = DevClient::confidential(CONSOLE, SECRET, callback.clone());
+            config.clients =
+                vec![DevClient::confidential("service", "service-secret", callback.clone()), own];
+            (options.pool)(&mut config);
+            config
+        };
+        let pool = LoopbackPool::spawn_with(configure, clock.clone(), entropy.clone()).await.unwrap();
+        let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::default())));
+        let keyring = Arc::new(Keyring::new(Keyring::fresh_material(&*entropy)).unwrap());
+        let mut settings = settings();
+        (options.settings)(&mut settings);
+        let mut clients = clients();
+        (options.clients)(&mut clients);
+        let clients: Arc<Clients> = Arc::new(clients.into_iter().collect());
+        let mut web = WebConfig {
+            service_name: "Example".to_owned(),
+            trusted_proxies: Vec::new(),
+            sample_way: true,
+            on_store_failure: OnStoreFailure::SlowDown,
+        };
+        (options.web)(&mut web);
+        let health = Arc::new(Health::default());
+        health.note_store(Ok(()));
+        let mut services = Vec::new();
+        for _ in 0..2 {
+            let config = OidcPoolConfig { allow_http: true, ..OidcPoolConfig::new(pool.issuer()) };
+            let oidc = Arc::new(OidcPool::new(config, clock.clone(), entropy.clone()).unwrap());
+            oidc.refresh_if_due().await.unwrap();
+            let ports =
+                Ports { store: store.clone(), pool: oidc, clock: clock.clone(), entropy: entropy.clone() };
+            services.push(Arc::new(DeviceGrant::new(
+                ports,
+                keyring.clone(),
+                clients.clone(),
+                settings.clone(),
+            )));
+        }
+        let replicas =
+            services.iter().map(|service| router(service.clone(), health.clone(), web.clone())).collect();
+        Self { replicas, services, health, clock, store, pool }
+    }
+
+    pub fn dev_pool(&self) -> &DevPool {
+        self.pool.pool()
+    }
+
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Sends a request to replica `replica`.
+    pub async fn send_to(&self, replica: usize, mut request: Request<Body>) -> Answer {
+        let peer: SocketAddr =
+            request.extensions().get::<SocketAddr>().copied().unwrap_or(([192, 0, 2, 1], 4711).into());
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let response = self.replicas[replica].clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        self.send_to(0, request).await
+    }
+
+    /// POSTs a form.
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.send(post(path, form)).await
+    }
+
+    /// Starts a request as the public client `client`.
+    pub async fn start(&self, client: &str) -> Codes {
+        self.start_with(&[("client_id", client)]).await
+    }
+
+    pub async fn start_with(&self, form: &[(&str, &str)]) -> Codes {
+        let answer = self.post("/device_authorization", form).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        codes(&answer)
+    }
+
+    /// Starts as the confidential client `client`.
+    pub async fn start_confidential(&self, client: &str) -> Codes {
+        let answer = self.send(with_basic(post("/device_authorization", &[]), client, SECRET)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        codes(&answer)
+    }
+
+    /// Polls as a public client.
+    pub async fn poll(&self, client: &str, codes: &Codes) -> Answer {
+        self.poll_on(0, client, codes).await
+    }
+
+    pub async fn poll_on(&self, replica: usize, client: &str, codes: &Codes) -> Answer {
+        self.send_to(replica, post("/token", &poll_form(client, codes))).await
+    }
+
+    /// Polls as a confidential client.
+    pub async fn poll_confidential(&self, client: &str, codes: &Codes) -> Answer {
+        self.send(with_basic(post("/token", &poll_form(client, codes)), client, SECRET)).await
+    }
+}
+
+pub fn poll_form<'a>(client: &'a str, codes: &'a Codes) -> [(&'a str, &'a str); 3] {
+    [("grant_type", GRANT_TYPE_DEVICE_CODE), ("client_id", client), ("device_code", &codes.device_code)]
+}
+
+pub fn codes(answer: &Answer) -> Codes {
+    let body = answer.json();
+    let text = |name: &str| body[name].as_str().unwrap().to_owned();
+    Codes { device_code: text("device_code"), user_code: text("user_code") }
+}
+
+pub fn encode(form: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
+}
+
+pub fn post(path: &str, form: &[(&str, &str)]) -> Request<Body> {
+    raw_post(path, encode(form))
+}
+
+pub fn raw_post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(body.into())
+        .unwrap()
+}
+
+pub fn request(method: Method, path: &str) -> Request<Body> {
+    Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
+}
+
+/// Adds the header as RFC 6749 section 2.3.1 wants it: both halves form-encoded.
+pub fn with_basic(request: Request<Body>, id: &str, secret: &str) -> Request<Body> {
+    let encoded = |half: &str| url::form_urlencoded::byte_serialize(half.as_bytes()).collect::<String>();
+    with_raw_basic(request, &format!("{}:{}", encoded(id), encoded(secret)))
+}
+
+pub fn with_raw_basic(mut request: Request<Body>, halves: &str) -> Request<Body> {
+    let value = format!("Basic {}", BASE64_STANDARD.encode(halves));
+    request.headers_mut().insert(header::AUTHORIZATION, value.parse().unwrap());
+    request
+}
+
+fn pool_client(id: &str, secret: &str) -> PoolClient {
+    PoolClient {
+        client_id: id.to_owned(),
+        secret: Some(ClientSecret::new(secret)),
+        auth_method: AuthMethod::ClientSecretBasic,
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        public_url: PUBLIC_URL.parse().unwrap(),
+        device_code: CodeFormat::device_code("#aA", 64).unwrap(),
+        user_code: CodeFormat::user_code("#B", 8, true).unwrap(),
+        lifetime: Duration::from_mins(30),
+        interval: 5,
+        poll_reads: Consistency::Eventual,
+        service_client: pool_client("service", "service-secret"),
+        authorize_params: Vec::new(),
+        guess_limit: 20,
+        start_limits: StartLimits { per_network: 600, per_client_and_network: 400 },
+        min_trip: Duration::from_secs(30),
+        exchange_deadline: Duration::from_secs(10),
+        store_deadline: Duration::from_secs(3),
+        clock_skew: Duration::from_secs(2),
+    }
+}
+
+fn clients() -> Vec<DeviceClient> {
+    let client = |id: &str, name: &str, auth, pool_client| DeviceClient {
+        id: id.parse().unwrap(),
+        name: name.to_owned(),
+        auth,
+        pool_client,
+        scopes: "openid profile email".parse().unwrap(),
+        default_scope: "openid".parse().unwrap(),
+        extra_scopes: "".parse().unwrap(),
+        token_set: TokenSet { id: true, refresh: true },
+        lifetime: None,
+        grants: Grants { device_code: true, refresh_token: true },
+    };
+    let secret = |post| ClientAuth::secret(&ClientSecret::new(SECRET), post);
+    let barred = Grants { device_code: false, refresh_token: false };
+    vec![
+        client(TV, "Living Room <TV> & \"Co\"", ClientAuth::None, PoolBinding::Shared),
+        client(OTHER, "Other", ClientAuth::None, PoolBinding::Shared),
+        client(SPEAKER, "Speaker", secret(true), PoolBinding::Shared),
+        client(CONSOLE, "Console", secret(false), PoolBinding::Own(pool_client(CONSOLE, SECRET))),
+        DeviceClient { grants: barred, ..client(BARRED, "Barred", ClientAuth::None, PoolBinding::Shared) },
+    ]
+}

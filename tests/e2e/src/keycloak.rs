@@ -1,0 +1,82 @@
+//! Keycloak, as the pool of the people `alice` and `bob`, whose passwords are their names.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use device_grant_testkit::parts::{self, Process};
+use serde_json::Value;
+
+use crate::{LOGIN, MISCONFIGURED, PAIRWISE, POOL};
+
+const REALM: &str = include_str!("realm.json");
+const ADMINISTRATOR: &str = "administrator";
+
+/// A Keycloak in memory, with the realm `people`.
+#[derive(Debug)]
+pub struct Keycloak {
+    process: Process,
+    /// Where it answers in plain http, for its administrator.
+    local: String,
+    tls_port: u16,
+}
+
+impl Keycloak {
+    /// Starts it on `port`, to be reached by browsers through the balancer's `tls_port`; does not wait for it.
+    pub(crate) fn start(port: u16, tls_port: u16) -> Self {
+        let home = parts::directory("keycloak").join("home");
+        let mut keycloak = Command::new("bash");
+        keycloak.env("JAVA_OPTS_KC_HEAP", "-Xms64m -Xmx512m");
+        keycloak.env("KC_BOOTSTRAP_ADMIN_USERNAME", ADMINISTRATOR);
+        keycloak.env("KC_BOOTSTRAP_ADMIN_PASSWORD", ADMINISTRATOR);
+        keycloak.arg(home.join("bin/kc.sh")).args(["start", "--optimized", "--cache=local"]);
+        keycloak.args(["--http-enabled=true", "--http-host=127.0.0.1", "--proxy-headers=xforwarded"]);
+        keycloak.arg(format!("--http-port={port}")).arg(format!("--hostname=https://{POOL}:{tls_port}"));
+        let process = Process::start("keycloak", &keycloak);
+        Self { process, local: format!("http://127.0.0.1:{port}"), tls_port }
+    }
+
+    /// Waits until it answers, and gives it the realm.
+    pub(crate) async fn set_up(&mut self, http: &reqwest::Client) -> anyhow::Result<()> {
+        let port = self.local.rsplit(':').next().and_then(|port| port.parse().ok()).context("no port")?;
+        let ready = self.process.wait_for_http(port, "/realms/master", Duration::from_mins(3));
+        ready.map_err(|problem| anyhow!(problem))?;
+
+        let token_url = format!("{}/realms/master/protocol/openid-connect/token", self.local);
+        let form = [
+            ("grant_type", "password"),
+            ("client_id", "admin-cli"),
+            ("username", ADMINISTRATOR),
+            ("password", ADMINISTRATOR),
+        ];
+        let token: Value = http.post(token_url).form(&form).send().await?.error_for_status()?.json().await?;
+        let token = token["access_token"].as_str().context("the administrator gets no token")?;
+
+        let answer = http
+            .post(format!("{}/admin/realms", self.local))
+            .bearer_auth(token)
+            .json(&self.realm()?)
+            .send()
+            .await?;
+        if !answer.status().is_success() {
+            bail!("Keycloak refuses the realm: {} {}", answer.status(), answer.text().await?);
+        }
+        Ok(())
+    }
+
+    /// The issuer that the service is configured with.
+    pub fn issuer(&self) -> String {
+        format!("https://{POOL}:{}/realms/people", self.tls_port)
+    }
+
+    /// An endpoint of the realm, such as `auth`, `token` or `logout`.
+    pub fn endpoint(&self, name: &str) -> String {
+        format!("{}/protocol/openid-connect/{name}", self.issuer())
+    }
+
+    fn realm(&self) -> anyhow::Result<Value> {
+        let origin = |name: &str| format!("https://{name}:{}", self.tls_port);
+        let text = REALM.replace("@LOGIN@", &origin(LOGIN)).replace("@PAIRWISE@", &origin(PAIRWISE));
+        serde_json::from_str(&text.replace("@MISCONFIGURED@", &origin(MISCONFIGURED))).context("realm.json")
+    }
+}

@@ -1,0 +1,32 @@
+//! The whole system on real parts: Keycloak as the user pool, `DynamoDB` Local as the store, haproxy in front of two
+//! replicas, Chromium as the person.
+//!
+//! Everything lies behind one TLS port of loopback, under three names that are different sites to a browser:
+//! `login.grant-service.test` (the replicas), `pool.user-pool.test` (Keycloak) and `hop.third-party.test`, over which
+//! the pool's authorize endpoint takes a detour, as a federated pool does.
+
+mod balancer;
+mod certificates;
+mod keycloak;
+mod person;
+mod proxy;
+mod service;
+mod television;
+mod world;
+
+pub use keycloak::Keycloak;
+pub use person::Person;
+pub use service::Service;
+pub use television::{Answer, Authorization, Television};
+pub use world::World;
+
+/// The pool's name in a browser.
+pub const POOL: &str = "pool.user-pool.test";
+/// The third origin on the way to the pool's sign-in.
+pub const HOP: &str = "hop.third-party.test";
+/// The service whose pool gives every client the same subject.
+pub const LOGIN: &str = "login.grant-service.test";
+/// The service whose device client gets pairwise subjects, and which therefore names another claim.
+pub const PAIRWISE: &str = "pairwise.grant-service.test";
+/// The same, but without that claim in its configuration.
+pub const MISCONFIGURED: &str = "misconfigured.grant-service.test";

@@ -1,0 +1,140 @@
+//! A person with a browser.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use device_grant_testkit::parts;
+use thirtyfour::prelude::*;
+use url::Url;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A browser window of its own profile.
+pub struct Person {
+    driver: WebDriver,
+    story: String,
+    pictures: AtomicUsize,
+}
+
+impl Person {
+    pub(crate) async fn start(chromedriver: u16, public_key_hash: &str, story: &str) -> anyhow::Result<Self> {
+        let mut wishes = DesiredCapabilities::chrome();
+        for argument in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            "--no-proxy-server",
+            // A phone.
+            "--window-size=420,900",
+            "--host-resolver-rules=MAP *.test 127.0.0.1",
+        ] {
+            wishes.add_arg(argument)?;
+        }
+        wishes.add_arg(&format!("--ignore-certificate-errors-spki-list={public_key_hash}"))?;
+        let driver = WebDriver::new(format!("http://127.0.0.1:{chromedriver}"), wishes).await?;
+        Ok(Self { driver, story: story.to_owned(), pictures: AtomicUsize::new(0) })
+    }
+
+    /// The browser itself.
+    pub fn browser(&self) -> &WebDriver {
+        &self.driver
+    }
+
+    /// Goes to an address.
+    pub async fn open(&self, address: &str) -> anyhow::Result<()> {
+        self.driver.goto(address).await.with_context(|| format!("the browser cannot open {address}"))
+    }
+
+    /// What the address bar says.
+    pub async fn address(&self) -> anyhow::Result<Url> {
+        Ok(self.driver.current_url().await?)
+    }
+
+    /// Fills in Keycloak's sign-in form.
+    pub async fn sign_in(&self, name: &str) -> anyhow::Result<()> {
+        self.find("#username").await?.send_keys(name).await?;
+        self.find("#password").await?.send_keys(name).await?;
+        self.picture("pool").await?;
+        self.click("#kc-login").await
+    }
+
+    /// Types the code and goes on to the page that asks for the decision.
+    pub async fn enter_code(&self, user_code: &str) -> anyhow::Result<()> {
+        let field = self.find("input[name=user_code]").await?;
+        field.clear().await?;
+        field.send_keys(user_code).await?;
+        self.picture("code").await?;
+        self.click("#continue").await?;
+        self.find("#authorize").await?;
+        self.picture("confirm").await
+    }
+
+    /// Presses a button or follows a link.
+    pub async fn click(&self, selector: &str) -> anyhow::Result<()> {
+        self.find(selector).await?.click().await.with_context(|| format!("{selector} cannot be pressed"))
+    }
+
+    /// What the last page says of the request: `approved`, `denied`, ….
+    pub async fn outcome(&self) -> anyhow::Result<String> {
+        let outcome = self.find("#outcome").await?.attr("data-outcome").await?;
+        self.picture("outcome").await?;
+        outcome.context("the page shows an outcome without naming it")
+    }
+
+    /// The text of an element.
+    pub async fn text(&self, selector: &str) -> anyhow::Result<String> {
+        Ok(self.find(selector).await?.text().await?)
+    }
+
+    /// Waits for an element.
+    pub async fn find(&self, selector: &str) -> anyhow::Result<WebElement> {
+        let found =
+            self.driver.query(By::Css(selector)).wait(PATIENCE, Duration::from_millis(100)).first().await;
+        if let Ok(element) = found {
+            return Ok(element);
+        }
+        self.picture("lost").await?;
+        let address = self.driver.current_url().await?;
+        bail!("no {selector} on {address}:\n{}", self.driver.source().await?)
+    }
+
+    /// Waits until the address bar shows an address that starts so.
+    pub async fn arrive_at(&self, start: &str) -> anyhow::Result<Url> {
+        for _ in 0..PATIENCE.as_millis() / 100 {
+            let address = self.address().await?;
+            if address.as_str().starts_with(start) {
+                return Ok(address);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.picture("lost").await?;
+        let address = self.address().await?;
+        ensure!(address.as_str().starts_with(start), "the browser is at {address}, not at {start}");
+        Ok(address)
+    }
+
+    /// Takes a picture of the page into `target/screenshots`.
+    pub async fn picture(&self, of: &str) -> anyhow::Result<()> {
+        let directory = parts::target().join("screenshots");
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        let number = self.pictures.fetch_add(1, Ordering::Relaxed);
+        let file: PathBuf = directory.join(format!("{}-{number:02}-{of}.png", self.story));
+        let ready = "const done = arguments[0]; document.fonts.ready.then(() => done(true));";
+        self.driver.execute_async(ready, Vec::new()).await?;
+        Ok(self.driver.screenshot(&file).await?)
+    }
+
+    /// Closes the browser.
+    pub async fn leave(self) -> anyhow::Result<()> {
+        Ok(self.driver.quit().await?)
+    }
+}

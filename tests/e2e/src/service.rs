@@ -1,0 +1,160 @@
+//! The release binary: two replicas on one table.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, ensure};
+use device_grant_testkit::parts::{self, DynamoDbLocal, Process};
+
+use crate::World;
+
+/// A device client: its id, and the name that people see.
+pub(crate) type Client = (&'static str, &'static str);
+
+pub(crate) const LOGIN_CLIENTS: [Client; 2] = [("tv", "Living Room TV"), ("tv-two", "Bedroom TV")];
+pub(crate) const PAIRWISE_CLIENTS: [Client; 1] = [("tv-pairwise", "Pairwise TV")];
+pub(crate) const MISCONFIGURED_CLIENTS: [Client; 1] = [("tv-misconfigured", "Misconfigured TV")];
+
+/// Two replicas under one name.
+pub struct Service {
+    origin: String,
+    configuration: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    _replicas: Vec<Process>,
+}
+
+impl Service {
+    /// `public_url`.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// What `device-grant doctor` says of this service's configuration.
+    pub fn doctor(&self) -> anyhow::Result<Output> {
+        let mut doctor = command("doctor", &self.configuration, &self.environment)?;
+        doctor.output().context("the doctor does not start")
+    }
+}
+
+/// Prepares the table, and starts a replica on each port.
+pub(crate) fn start(
+    world: &World,
+    name: &str,
+    ports: [u16; 2],
+    clients: &[Client],
+    account_claim: Option<&str>,
+) -> anyhow::Result<Service> {
+    let environment = environment(world);
+    let origin = world.origin(name);
+    let directory = world.directory.join(name);
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let keyring = keyring(&directory)?;
+
+    let mut replicas = Vec::new();
+    for port in ports {
+        let text = configuration(world, name, port, clients, account_claim) + keyring.as_str();
+        let file = configuration_file(&directory, port);
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        if replicas.is_empty() {
+            let migrated =
+                command("migrate", &file, &environment)?.output().context("migrate does not start")?;
+            ensure!(migrated.status.success(), "migrate: {migrated:?}");
+        }
+        let mut replica = Process::start(&format!("replica-{port}"), &command("serve", &file, &environment)?);
+        replica.wait_for_http(port, "/livez", Duration::from_secs(30)).map_err(|problem| anyhow!(problem))?;
+        replicas.push(replica);
+    }
+    Ok(Service {
+        origin,
+        configuration: configuration_file(&directory, ports[0]),
+        environment,
+        _replicas: replicas,
+    })
+}
+
+fn configuration_file(directory: &Path, port: u16) -> PathBuf {
+    directory.join(format!("device-grant-{port}.toml"))
+}
+
+fn configuration(
+    world: &World,
+    name: &str,
+    port: u16,
+    clients: &[Client],
+    account_claim: Option<&str>,
+) -> String {
+    let table: String = name.split('.').next().unwrap_or_default().to_owned();
+    let mut text = format!(
+        r#"public_url = "{origin}"
+listen = "127.0.0.1:{port}"
+[store]
+kind = "dynamodb"
+table = "{table}"
+endpoint_url = "{store}"
+[upstream]
+issuer = "{issuer}"
+client_id = "dg-sign-in"
+client_secret = "sign-in-secret"
+"#,
+        origin = world.origin(name),
+        store = DynamoDbLocal::shared().endpoint_url(),
+        issuer = world.pool.issuer(),
+    );
+    if let Some(claim) = account_claim {
+        let _ = writeln!(text, "account_claim = \"{claim}\"");
+    }
+    text.push_str("[network]\ntrusted_proxies = [\"127.0.0.1/32\"]\n");
+    for (id, name) in clients {
+        let _ = write!(
+            text,
+            r#"[[client]]
+id = "{id}"
+name = "{name}"
+auth_method = "client_secret_basic"
+secret = "{id}-secret"
+upstream_client_id = "same"
+scopes = ["openid", "profile", "offline_access"]
+token_set = "ID+ACCESS+REFRESH"
+"#
+        );
+    }
+    text
+}
+
+/// The section that gives both replicas the same keys.
+fn keyring(directory: &Path) -> anyhow::Result<String> {
+    let file = directory.join("keyring.toml");
+    fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(format!("[keyring]\nfile = \"{}\"\n", file.display()))
+}
+
+/// What the servers see of the environment: nothing but this.
+fn environment(world: &World) -> Vec<(&'static str, String)> {
+    vec![
+        ("HTTPS_PROXY", format!("http://{}", world.proxy)),
+        ("NO_PROXY", "127.0.0.1".to_owned()),
+        ("SSL_CERT_FILE", world.certificates.authority.display().to_string()),
+        ("AWS_REGION", "eu-west-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        // The default of five seconds would be most of what these tests take.
+        ("POLLING_INTERVAL", "1".to_owned()),
+    ]
+}
+
+fn command(
+    verb: &str,
+    configuration: &Path,
+    environment: &[(&'static str, String)],
+) -> anyhow::Result<Command> {
+    let binary = parts::target().join("release/device-grant");
+    ensure!(binary.is_file(), "{} is missing: cargo build --release -p device-grant", binary.display());
+    let mut command = Command::new(binary);
+    command.arg(verb).arg("--config").arg(configuration);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    Ok(command)
+}

@@ -1,0 +1,6 @@
+//! One binary, so that all tests share one set of parts.
+
+mod accounts;
+mod parts;
+mod sessions;
+mod television;

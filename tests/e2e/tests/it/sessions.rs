@@ -1,0 +1,63 @@
+//! A device's session is its own.
+
+use anyhow::{Context as _, ensure};
+use e2e::{Person, Television, World};
+
+const SCOPE: &str = "openid profile offline_access";
+
+/// Lets the signed-in person approve the television, and returns its refresh token.
+async fn approve(person: &Person, television: &Television) -> anyhow::Result<String> {
+    let authorization = television.start(SCOPE).await?;
+    person.open(&authorization.verification_uri).await?;
+    person.enter_code(&authorization.user_code).await?;
+    person.click("#authorize").await?;
+    ensure!(person.outcome().await? == "approved");
+    let answer = television.wait(&authorization).await?;
+    Ok(answer.body["refresh_token"].as_str().with_context(|| format!("{answer:?}"))?.to_owned())
+}
+
+/// RT-01: the device goes on after the browser has left the pool.
+#[tokio::test]
+async fn refresh_works_after_the_browser_has_signed_out() -> anyhow::Result<()> {
+    let world = World::shared().await?;
+    let service = world.login().await?;
+    let television = world.television(service, "tv")?;
+    let person = world.person("sign-out").await?;
+    let page = format!("{}/device", service.origin());
+    person.open(&page).await?;
+    person.sign_in("alice").await?;
+    let refresh_token = approve(&person, &television).await?;
+
+    person.open(&page).await?;
+    person.click("#sign-out").await?;
+    person.click("#kc-logout").await?;
+    person.open(&page).await?;
+    person.find("#username").await?;
+    person.leave().await?;
+
+    let answer = television.refresh(&refresh_token).await?;
+    ensure!(answer.status == 200 && answer.body["access_token"].is_string(), "{answer:?}");
+    Ok(())
+}
+
+/// RT-10: two devices approved from one browser do not end one another.
+#[tokio::test]
+async fn revoking_one_device_leaves_the_other_alone() -> anyhow::Result<()> {
+    let world = World::shared().await?;
+    let service = world.login().await?;
+    let (first, second) = (world.television(service, "tv")?, world.television(service, "tv-two")?);
+    let person = world.person("two-devices").await?;
+    person.open(&format!("{}/device", service.origin())).await?;
+    person.sign_in("bob").await?;
+    let of_first = approve(&person, &first).await?;
+    let of_second = approve(&person, &second).await?;
+    person.leave().await?;
+
+    let revoked = first.revoke(&of_first).await?;
+    ensure!(revoked.status == 200, "{revoked:?}");
+    let dead = first.refresh(&of_first).await?;
+    ensure!(dead.status == 400 && dead.error() == "invalid_grant", "{dead:?}");
+    let alive = second.refresh(&of_second).await?;
+    ensure!(alive.status == 200, "{alive:?}");
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! `cargo xtask test`: the stages, and the table of how they went.
+
+mod tree;
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use clap::ValueEnum;
+
+use crate::{command, parts, rows};
+
+/// One stage of the tests, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// Fetch the real parts.
+    Parts,
+    /// The format of the code.
+    Fmt,
+    /// Lints, with warnings denied.
+    Clippy,
+    /// Crates that must not be built.
+    Tree,
+    /// `docs/conformance.md` against the tests.
+    Rows,
+    /// Unit, property and HTTP tests.
+    Units,
+    /// The store suite on `DynamoDB` Local.
+    Stores,
+    /// The release binary.
+    Release,
+    /// Clients that others wrote.
+    Interop,
+    /// The whole system on real parts, with a browser.
+    E2e,
+}
+
+enum Outcome {
+    Passed(Duration),
+    Failed(Duration),
+    NotReached,
+    LeftOut,
+}
+
+/// Runs the stages: all of them, those of `only`, or with `quick` those that need no real part.
+pub(crate) fn run(quick: bool, only: &[Stage]) -> anyhow::Result<()> {
+    let mut table = Vec::new();
+    let mut failure = None;
+    for &stage in Stage::value_variants() {
+        let chosen = only.is_empty() || only.contains(&stage);
+        let outcome = if !chosen || quick && stage.needs_parts() {
+            Outcome::LeftOut
+        } else if failure.is_some() {
+            Outcome::NotReached
+        } else {
+            println!("\n=== {} : {}", stage.name(), stage.help());
+            let (took, result) = timed(|| stage.run(quick));
+            match result {
+                Ok(()) => Outcome::Passed(took),
+                Err(problem) => {
+                    eprintln!("\n{} failed: {problem:#}", stage.name());
+                    failure = Some(stage);
+                    Outcome::Failed(took)
+                }
+            }
+        };
+        table.push((stage, outcome));
+    }
+    print_table(&table);
+    if let Some(stage) = failure {
+        bail!("the stage `{}` failed", stage.name());
+    }
+    if quick {
+        println!(
+            "The real parts were left out (Keycloak, DynamoDB Local, Chromium, haproxy, Go): run without --quick."
+        );
+    }
+    Ok(())
+}
+
+fn print_table(table: &[(Stage, Outcome)]) {
+    println!("\n{:<10} {:>9}  result", "stage", "time");
+    let mut total = Duration::ZERO;
+    for (stage, outcome) in table {
+        let (took, word) = match outcome {
+            Outcome::Passed(took) => (Some(*took), "passed"),
+            Outcome::Failed(took) => (Some(*took), "FAILED"),
+            Outcome::NotReached => (None, "not reached"),
+            Outcome::LeftOut => (None, "left out"),
+        };
+        total += took.unwrap_or_default();
+        println!(
+            "{:<10} {:>9}  {word}",
+            stage.name(),
+            took.map_or_else(|| "-".to_owned(), minutes)
+        );
+    }
+    println!("{:<10} {:>9}\n", "all", minutes(total));
+}
+
+fn minutes(time: Duration) -> String {
+    let tenths = time.as_millis() / 100;
+    format!("{}:{:02}.{}", tenths / 600, tenths / 10 % 60, tenths % 10)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a stage took is the real clock's business"
+)]
+fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+    let start = Instant::now();
+    let result = work();
+    (start.elapsed(), result)
+}
+
+impl Stage {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .expect("no stage is hidden")
+            .get_name()
+            .to_owned()
+    }
+
+    fn help(self) -> String {
+        self.to_possible_value()
+            .and_then(|value| value.get_help().map(ToString::to_string))
+            .unwrap_or_default()
+    }
+
+    fn needs_parts(self) -> bool {
+        matches!(self, Self::Parts | Self::Stores | Self::E2e)
+    }
+
+    fn run(self, quick: bool) -> anyhow::Result<()> {
+        match self {
+            Self::Parts => parts::fetch(),
+            Self::Fmt => cargo("fmt --all --check"),
+            Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
+            Self::Tree => tree::check(),
+            Self::Rows => rows::run(false),
+            Self::Units => cargo(
+                "test --workspace --locked --exclude e2e --exclude interop --exclude device-grant-store-dynamodb",
+            ),
+            Self::Stores => cargo("test --locked -p device-grant-store-dynamodb"),
+            Self::Release => cargo("build --release --locked -p device-grant"),
+            // A test that starts Go has `go` in its name.
+            Self::Interop if quick => cargo("test --locked -p interop -- --skip go"),
+            Self::Interop => cargo("test --locked -p interop"),
+            Self::E2e => cargo("test --locked -p e2e"),
+        }
+    }
+}
+
+fn cargo(arguments: &str) -> anyhow::Result<()> {
+    let mut command = command::new("cargo");
+    command.args(arguments.split(' '));
+    println!("$ {}", command::shown(&command));
+    command::run(&mut command)
+}
