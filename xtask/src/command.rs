@@ -16,9 +16,7 @@ pub(crate) fn new(program: &str) -> Command {
 
 /// Runs a command, whose output goes through; an exit code other than zero is an error.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("{} does not start", shown(command)))?;
+    let status = command.status().with_context(|| format!("{} does not start", shown(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", shown(command));
     }
@@ -32,9 +30,7 @@ pub(crate) fn output<A: AsRef<OsStr>>(
 ) -> anyhow::Result<String> {
     let mut command = new(program);
     command.args(arguments).stderr(Stdio::inherit());
-    let output = command
-        .output()
-        .with_context(|| format!("{} does not start", shown(&command)))?;
+    let output = command.output().with_context(|| format!("{} does not start", shown(&command)))?;
     if !output.status.success() {
         bail!("{} ended with {}", shown(&command), output.status);
     }
@@ -45,8 +41,5 @@ pub(crate) fn output<A: AsRef<OsStr>>(
 /// The command line, for a person to read.
 pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

@@ -20,11 +20,7 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
     debian::install_missing()?;
     let parts = workspace::parts()?;
     fs::create_dir_all(&parts).with_context(|| format!("cannot make {}", parts.display()))?;
-    kept(
-        &parts.join("dynamodb-local"),
-        &dynamodb_local::mark(),
-        dynamodb_local::make,
-    )?;
+    kept(&parts.join("dynamodb-local"), &dynamodb_local::mark(), dynamodb_local::make)?;
     kept(&parts.join("keycloak"), &keycloak::mark(), keycloak::make)?;
     println!("the real parts lie in {}", parts.display());
     Ok(())
@@ -57,10 +53,7 @@ fn maven<A: AsRef<OsStr>>(
 ) -> anyhow::Result<()> {
     let mut maven = command::new("mvn");
     maven.current_dir(directory);
-    maven
-        .args(["--batch-mode", "--quiet"])
-        .arg(format!("{MAVEN_DEPENDENCY_PLUGIN}:{goal}"))
-        .args(arguments);
+    maven.args(["--batch-mode", "--quiet"]).arg(format!("{MAVEN_DEPENDENCY_PLUGIN}:{goal}")).args(arguments);
     command::run(&mut maven)
 }
 

@@ -38,15 +38,10 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
 }
 
 fn unknown_rows(document: &Document, tests: &TestsByRow) -> Vec<String> {
-    let unknown = tests
-        .iter()
-        .filter(|(id, _)| document.rows().all(|row| row.id != **id));
+    let unknown = tests.iter().filter(|(id, _)| document.rows().all(|row| row.id != **id));
     unknown
         .map(|(id, tests)| {
-            format!(
-                "{id} is no row of docs/conformance.md, but these name it: {}",
-                list(tests)
-            )
+            format!("{id} is no row of docs/conformance.md, but these name it: {}", list(tests))
         })
         .collect()
 }
@@ -85,16 +80,8 @@ fn print_rows(document: &Document, tests: &TestsByRow) {
         }
     }
     for due in ["now", "later"] {
-        let ids: Vec<_> = bare
-            .iter()
-            .filter(|row| row.due == due)
-            .map(|row| row.id.as_str())
-            .collect();
-        println!(
-            "rows without a test, due {due} ({}): {}",
-            ids.len(),
-            ids.join(" ")
-        );
+        let ids: Vec<_> = bare.iter().filter(|row| row.due == due).map(|row| row.id.as_str()).collect();
+        println!("rows without a test, due {due} ({}): {}", ids.len(), ids.join(" "));
     }
     println!("{} rows, {} with a test", shown.len() + bare.len(), shown.len());
 }

@@ -9,9 +9,7 @@ use crate::command;
 
 /// The directory of the workspace.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies directly below the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies directly below the workspace")
 }
 
 /// The directory that cargo builds into, as cargo itself sees it (`CARGO_TARGET_DIR`, configuration files).
@@ -19,9 +17,8 @@ pub(crate) fn target() -> anyhow::Result<PathBuf> {
     let metadata = command::output("cargo", ["metadata", "--no-deps", "--format-version", "1"])?;
     let metadata: serde_json::Value =
         serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
-    let directory = metadata["target_directory"]
-        .as_str()
-        .context("cargo metadata names no target directory")?;
+    let directory =
+        metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
     Ok(PathBuf::from(directory))
 }
 
@@ -34,7 +31,5 @@ pub(crate) fn parts() -> anyhow::Result<PathBuf> {
 pub(crate) fn has_program(name: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    directories
-        .into_iter()
-        .any(|directory| directory.join(name).is_file())
+    directories.into_iter().any(|directory| directory.join(name).is_file())
 }

@@ -154,4 +154,7 @@ pub trait UserPool: Send + Sync + 'static {
 
     /// What discovery says, or why there is none. Answers from memory; never waits for the pool.
     fn facts(&self) -> Result<PoolFacts, PoolProblem>;
+
+    /// What went wrong when the pool was last asked for its discovery, also while an older answer still serves.
+    fn trouble(&self) -> Option<PoolProblem>;
 }

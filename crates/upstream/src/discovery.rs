@@ -180,7 +180,7 @@ impl Directory {
         self.keys.load(&self.http, &provider.jwks_uri, self.config.total_timeout).await
     }
 
-    fn last_problem(&self) -> Option<PoolProblem> {
+    pub(crate) fn last_problem(&self) -> Option<PoolProblem> {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -105,8 +105,15 @@ impl KeySet {
 /// The newest keys that could be had.
 pub(crate) struct KeyStore {
     current: ArcSwapOption<KeySet>,
-    /// Held while keys are looked for; the end of the cool-down.
-    search: Mutex<Timestamp>,
+    /// Held while keys are looked for.
+    search: Mutex<Search>,
+}
+
+/// The last look for keys.
+#[derive(Default)]
+struct Search {
+    cool_until: Timestamp,
+    problem: Option<PoolProblem>,
 }
 
 impl KeyStore {
@@ -139,14 +146,14 @@ impl KeyStore {
     }
 
     /// Looks for keys newer than `seen`, in which a token's key was not found. Whoever comes while somebody looks gets
-    /// what is found; whoever comes in the cool-down after it gets `None`.
+    /// what is found; whoever comes in the cool-down after it gets `None`, or the problem that it ended with.
     pub(crate) async fn newer_than(
         &self,
         seen: Option<&Arc<KeySet>>,
         (now, cool_down): (Timestamp, Duration),
         load: impl AsyncFnOnce(&Self) -> Result<(), PoolProblem>,
     ) -> Result<Option<Arc<KeySet>>, PoolProblem> {
-        let mut cool_until = self.search.lock().await;
+        let mut search = self.search.lock().await;
         let current = self.current();
         let is_newer = match (&current, seen) {
             (Some(current), Some(seen)) => !Arc::ptr_eq(current, seen),
@@ -156,12 +163,17 @@ impl KeyStore {
         if is_newer {
             return Ok(current);
         }
-        if now < *cool_until {
-            return Ok(None);
+        if now < search.cool_until {
+            return search.problem.clone().map_or(Ok(None), Err);
         }
-        // Also after a failure: a pool that is away is not helped by more requests.
-        *cool_until = now + cool_down;
-        load(self).await?;
+        // Also after a failure, and after a look that its caller gave up: a pool that is away is not helped by more
+        // requests.
+        search.cool_until = now + cool_down;
+        search.problem = Some(PoolProblem("the last look for the pool's keys was broken off".to_owned()));
+        search.problem = load(self).await.err();
+        if let Some(problem) = &search.problem {
+            return Err(problem.clone());
+        }
         Ok(self.current())
     }
 }

@@ -238,7 +238,7 @@ mod tests {
     fn algorithms_are_those_that_both_sides_allow() {
         let listed = |list: Value| {
             judged_with(&json!({ "id_token_signing_alg_values_supported": list }), |config| {
-                config.algorithms = vec![SigningAlgorithm::Rs256, SigningAlgorithm::Es256]
+                config.algorithms = vec![SigningAlgorithm::Rs256, SigningAlgorithm::Es256];
             })
         };
         let both = listed(json!(["none", "HS256", "ES256", "ES384"])).unwrap();

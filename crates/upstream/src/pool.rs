@@ -105,4 +105,8 @@ impl UserPool for OidcPool {
     fn facts(&self) -> Result<PoolFacts, PoolProblem> {
         self.directory.facts()
     }
+
+    fn trouble(&self) -> Option<PoolProblem> {
+        self.directory.last_problem()
+    }
 }

@@ -124,10 +124,15 @@ token_set = "ID+ACCESS+REFRESH"
     text
 }
 
-/// The section that gives both replicas the same keys.
+/// The section that gives both replicas the same keys, which the binary makes.
 fn keyring(directory: &Path) -> anyhow::Result<String> {
-    let file = directory.join("keyring.toml");
-    fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
+    let file = directory.join("keyring");
+    if file.exists() {
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    let init = Command::new(binary()?).args(["init", "--keyring"]).arg(&file).current_dir(directory).output();
+    let init = init.context("init does not start")?;
+    ensure!(init.status.success() && file.is_file(), "init: {init:?}");
     Ok(format!("[keyring]\nfile = \"{}\"\n", file.display()))
 }
 
@@ -151,10 +156,14 @@ fn command(
     configuration: &Path,
     environment: &[(&'static str, String)],
 ) -> anyhow::Result<Command> {
-    let binary = parts::target().join("release/device-grant");
-    ensure!(binary.is_file(), "{} is missing: cargo build --release -p device-grant", binary.display());
-    let mut command = Command::new(binary);
+    let mut command = Command::new(binary()?);
     command.arg(verb).arg("--config").arg(configuration);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     Ok(command)
+}
+
+fn binary() -> anyhow::Result<PathBuf> {
+    let binary = parts::target().join("release/device-grant");
+    ensure!(binary.is_file(), "{} is missing: cargo build --release -p device-grant", binary.display());
+    Ok(binary)
 }

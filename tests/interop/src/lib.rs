@@ -1,1 +1,7 @@
-//! Device clients that we did not write log in against the real binary.
+//! Device clients that we did not write log in against the real binary: what the tests need for it.
+
+mod demo;
+mod person;
+
+pub use demo::Demo;
+pub use person::Person;

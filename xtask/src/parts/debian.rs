@@ -25,26 +25,13 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing; fails with the one line to run when that takes another user.
 pub(super) fn install_missing() -> anyhow::Result<()> {
-    let missing: Vec<_> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| !workspace::has_program(program))
-        .collect();
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !workspace::has_program(program)).collect();
     if missing.is_empty() {
-        println!(
-            "programs: there ({})",
-            PROGRAMS.map(|(program, _)| program).join(", ")
-        );
+        println!("programs: there ({})", PROGRAMS.map(|(program, _)| program).join(", "));
         return Ok(());
     }
-    let programs = missing
-        .iter()
-        .map(|(program, _)| *program)
-        .collect::<Vec<_>>()
-        .join(", ");
-    let packages: Vec<&str> = missing
-        .iter()
-        .flat_map(|(_, packages)| packages.iter().copied())
-        .collect();
+    let programs = missing.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", ");
+    let packages: Vec<&str> = missing.iter().flat_map(|(_, packages)| packages.iter().copied()).collect();
     let line = format!("apt-get install --no-install-recommends {}", packages.join(" "));
     if !is_root()? || !workspace::has_program("apt-get") {
         bail!("missing: {programs}. Install them, on Debian with:\n    sudo {line}");
@@ -54,9 +41,7 @@ pub(super) fn install_missing() -> anyhow::Result<()> {
     let mut update = command::new("apt-get");
     command::run(update.args(["update", "-q"]))?;
     let mut install = command::new("apt-get");
-    install
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["install", "-y", "-q", "--no-install-recommends"]);
+    install.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "-q", "--no-install-recommends"]);
     command::run(install.args(&packages)).with_context(|| format!("missing: {programs}"))
 }
 

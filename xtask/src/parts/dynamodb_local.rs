@@ -18,14 +18,9 @@ pub(super) fn make(directory: &Path) -> anyhow::Result<()> {
     let recipes = workspace::root().join("xtask/parts");
     let pom = recipes.join("dynamodb-local.pom.xml");
     let lib = property("outputDirectory", &directory.join("lib"));
-    maven(
-        directory,
-        "copy-dependencies",
-        ["-f", &pom.to_string_lossy(), &lib, "-DincludeScope=runtime"],
-    )?;
+    maven(directory, "copy-dependencies", ["-f", &pom.to_string_lossy(), &lib, "-DincludeScope=runtime"])?;
     let mut cc = command::new("cc");
-    cc.args(["-O2", "-fPIC", "-shared", "-o"])
-        .arg(directory.join("loopback.so"));
+    cc.args(["-O2", "-fPIC", "-shared", "-o"]).arg(directory.join("loopback.so"));
     cc.arg(recipes.join("loopback.c")).arg("-ldl");
     command::run(&mut cc)
 }

@@ -21,11 +21,7 @@ pub(super) fn mark() -> String {
 /// Unpacks the distribution into `home/` and builds it.
 pub(super) fn make(directory: &Path) -> anyhow::Result<()> {
     let artifact = format!("-Dartifact=org.keycloak:keycloak-quarkus-dist:{VERSION}:zip");
-    maven(
-        directory,
-        "unpack",
-        [artifact, property("outputDirectory", directory)],
-    )?;
+    maven(directory, "unpack", [artifact, property("outputDirectory", directory)])?;
     let unpacked = directory.join(format!("keycloak-{VERSION}"));
     let home = directory.join("home");
     fs::rename(&unpacked, &home).with_context(|| format!("the archive holds no {}", unpacked.display()))?;

@@ -43,13 +43,7 @@ impl Document {
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.0.iter().filter_map(|line| {
-            if let Line::Row(row) = line {
-                Some(row)
-            } else {
-                None
-            }
-        })
+        self.0.iter().filter_map(|line| if let Line::Row(row) = line { Some(row) } else { None })
     }
 
     /// Lists the tests of every row anew.
@@ -80,16 +74,9 @@ impl Row {
         if due != "now" && due != "later" {
             bail!("`due` says neither `now` nor `later`");
         }
-        let tests = tests
-            .split("<br>")
-            .map(|test| test.trim().trim_matches('`').to_owned());
+        let tests = tests.split("<br>").map(|test| test.trim().trim_matches('`').to_owned());
         let tests = tests.filter(|test| !test.is_empty()).collect();
-        Ok(Some(Self {
-            id: id.to_owned(),
-            due: due.to_owned(),
-            tests,
-            head: head.trim_end().to_owned(),
-        }))
+        Ok(Some(Self { id: id.to_owned(), due: due.to_owned(), tests, head: head.trim_end().to_owned() }))
     }
 
     fn text(&self) -> String {
@@ -112,10 +99,8 @@ mod tests {
     fn a_document_is_written_as_it_was_read() {
         let document = Document::parse(TEXT).unwrap();
         assert_eq!(document.text(), TEXT);
-        let rows: Vec<_> = document
-            .rows()
-            .map(|row| (row.id.as_str(), row.due.as_str(), row.tests.len()))
-            .collect();
+        let rows: Vec<_> =
+            document.rows().map(|row| (row.id.as_str(), row.due.as_str(), row.tests.len())).collect();
         assert_eq!(rows, [("TP-01", "now", 0), ("TP-02", "later", 2)]);
     }
 

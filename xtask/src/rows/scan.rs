@@ -18,11 +18,7 @@ pub(super) fn tests_by_row(root: &Path) -> anyhow::Result<TestsByRow> {
     let mut texts = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let path = file
-            .strip_prefix(root)
-            .unwrap_or(&file)
-            .to_string_lossy()
-            .into_owned();
+        let path = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
         if is_suite(&path) {
             suites.push(text.clone());
         }
@@ -32,9 +28,7 @@ pub(super) fn tests_by_row(root: &Path) -> anyhow::Result<TestsByRow> {
         for found in named_functions(text) {
             let counts = found.is_test || is_suite(path) && is_called(&found.name, &suites);
             for id in found.rows.iter().filter(|_| counts) {
-                rows.entry(id.clone())
-                    .or_default()
-                    .insert(format!("{path}::{}", found.name));
+                rows.entry(id.clone()).or_default().insert(format!("{path}::{}", found.name));
             }
         }
     }
@@ -60,24 +54,15 @@ fn is_called(name: &str, suites: &[String]) -> bool {
     let is_name = |text: &str, at: usize| {
         let before = text[..at].chars().next_back();
         let after = text[at + name.len()..].chars().next();
-        ![before, after]
-            .into_iter()
-            .flatten()
-            .any(|next| next == '_' || next.is_alphanumeric())
+        ![before, after].into_iter().flatten().any(|next| next == '_' || next.is_alphanumeric())
     };
-    let uses = |text: &String| {
-        text.match_indices(name)
-            .filter(|(at, _)| is_name(text, *at))
-            .count()
-    };
+    let uses = |text: &String| text.match_indices(name).filter(|(at, _)| is_name(text, *at)).count();
     suites.iter().map(uses).sum::<usize>() > 1
 }
 
 fn source_files(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
-    let mut paths = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
     paths.sort();
     for path in paths {
         if path.is_dir() {
@@ -107,9 +92,7 @@ fn named_functions(text: &str) -> Vec<Named> {
             comment.push_str(words.trim());
             comment.push(' ');
         } else if line.starts_with("#[") {
-            is_test |= ["#[test]", "#[tokio::test"]
-                .iter()
-                .any(|attribute| line.starts_with(attribute));
+            is_test |= ["#[test]", "#[tokio::test"].iter().any(|attribute| line.starts_with(attribute));
         } else if let Some(name) = function_name(line) {
             let is_test = is_test || line.starts_with("func Test");
             let rows = leading_rows(comment.trim());
@@ -133,12 +116,8 @@ fn is_inside_attribute(line: &str) -> bool {
 }
 
 fn function_name(line: &str) -> Option<String> {
-    let mut words = line
-        .split_whitespace()
-        .skip_while(|word| !matches!(*word, "fn" | "func"));
-    let before_is_modifier = line
-        .split_whitespace()
-        .take_while(|word| !matches!(*word, "fn" | "func"));
+    let mut words = line.split_whitespace().skip_while(|word| !matches!(*word, "fn" | "func"));
+    let before_is_modifier = line.split_whitespace().take_while(|word| !matches!(*word, "fn" | "func"));
     if !before_is_modifier
         .into_iter()
         .all(|word| word.starts_with("pub") || matches!(word, "async" | "const"))
@@ -162,9 +141,7 @@ fn leading_rows(comment: &str) -> Vec<String> {
         rows.push(id.to_owned());
         rest = &rest[id.len()..];
         is_range = rest.starts_with(" to ");
-        let joint = [", ", " and ", " to "]
-            .into_iter()
-            .find_map(|joint| rest.strip_prefix(joint));
+        let joint = [", ", " and ", " to "].into_iter().find_map(|joint| rest.strip_prefix(joint));
         let Some(next) = joint else { break };
         rest = next;
     }
@@ -174,13 +151,12 @@ fn leading_rows(comment: &str) -> Vec<String> {
 /// The ids strictly between two of the same table.
 fn range_up_to(first: Option<&String>, last: &str) -> Vec<String> {
     let parts = |id: &str| {
-        id.split_once('-')
-            .and_then(|(table, number)| Some((table.to_owned(), number.parse::<u8>().ok()?)))
+        id.split_once('-').and_then(|(table, number)| Some((table.to_owned(), number.parse::<u8>().ok()?)))
     };
     match (first.and_then(|id| parts(id)), parts(last)) {
-        (Some((table, from)), Some((same, to))) if table == same => (from + 1..to)
-            .map(|number| format!("{table}-{number:02}"))
-            .collect(),
+        (Some((table, from)), Some((same, to))) if table == same => {
+            (from + 1..to).map(|number| format!("{table}-{number:02}")).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -224,9 +200,7 @@ mod tests {
     #[test]
     fn an_id_is_two_or_three_letters_and_two_digits() {
         assert_eq!(row_id("SEC-01: x"), Some("SEC-01"));
-        for other in [
-            "SHA-256", "RFC-1", "TP-5", "tp-05", "UTF-8", "T-01", "TP-05a", "ÄÖ-05", "",
-        ] {
+        for other in ["SHA-256", "RFC-1", "TP-5", "tp-05", "UTF-8", "T-01", "TP-05a", "ÄÖ-05", ""] {
             assert_eq!(row_id(other), None, "{other}");
         }
     }

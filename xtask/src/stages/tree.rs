@@ -18,28 +18,13 @@ const BANNED: [(&str, &str); 6] = [
 pub(super) fn check() -> anyhow::Result<()> {
     let tree = command::output(
         "cargo",
-        [
-            "tree",
-            "--workspace",
-            "--locked",
-            "-e",
-            "all",
-            "--prefix",
-            "none",
-            "--format",
-            "{p}",
-        ],
+        ["tree", "--workspace", "--locked", "-e", "all", "--prefix", "none", "--format", "{p}"],
     )?;
     let mut found = Vec::new();
     for (name, version) in BANNED {
         let wanted = format!("{name} v{version}");
         if let Some(line) = tree.lines().find(|line| line.starts_with(&wanted)) {
-            let exact = line
-                .split(' ')
-                .take(2)
-                .collect::<Vec<_>>()
-                .join("@")
-                .replace("@v", "@");
+            let exact = line.split(' ').take(2).collect::<Vec<_>>().join("@").replace("@v", "@");
             eprintln!("{exact} is built, because of:");
             let why = ["tree", "--workspace", "--locked", "-e", "all", "-i", &exact];
             eprintln!("{}", command::output("cargo", why)?);
@@ -49,11 +34,8 @@ pub(super) fn check() -> anyhow::Result<()> {
     if !found.is_empty() {
         bail!("must not be built: {}", found.join(", "));
     }
-    println!(
-        "none of these is built: {}",
-        BANNED
-            .map(|(name, version)| format!("{name} {version}"))
-            .join(", ")
-    );
+    let names =
+        BANNED.map(|(name, version)| format!("{name} {version}").trim_end_matches([' ', '.']).to_owned());
+    println!("none of these is built: {}", names.join(", "));
     Ok(())
 }

@@ -17,7 +17,7 @@ use url::Url;
 struct Server {
     issuer: Url,
     script: Arc<Script>,
-    // Ends the server with the test.
+    // Also ends with the runtime of its test.
     running: tokio::task::JoinHandle<()>,
 }
 

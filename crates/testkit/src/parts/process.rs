@@ -69,6 +69,23 @@ impl Process {
         self.wait(patience, || answers(port, path))
     }
 
+    /// Waits until the program has written a line that `wanted` accepts, and returns it; gives up as
+    /// [`Process::wait_for_http`] does.
+    pub fn wait_for_line(
+        &mut self,
+        patience: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<String, String> {
+        let log = self.log.clone();
+        // A line without its end may still grow.
+        let find = || {
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            text.split_inclusive('\n').find(|line| line.ends_with('\n') && wanted(line)).map(str::to_owned)
+        };
+        self.wait(patience, || find().is_some())?;
+        find().ok_or_else(|| format!("the log of {} has lost a line", self.name))
+    }
+
     /// Waits until `ready` is true; gives up as [`Process::wait_for_http`] does.
     pub fn wait(&mut self, patience: Duration, ready: impl Fn() -> bool) -> Result<(), String> {
         let probes = patience.as_millis() / PROBE_EVERY.as_millis();

@@ -109,7 +109,7 @@ fn judged(token: &str, keys: &KeySet) -> Result<IdToken, NotSigned> {
         code: Some(&AuthorizationCode::new(CODE)),
         access_token: &AccessToken::new(ACCESS),
         now: Timestamp::from_secs(NOW),
-        leeway: Duration::from_secs(60),
+        leeway: Duration::from_mins(1),
     };
     signed.judge(&expected).map_err(NotSigned::Refused)
 }

@@ -22,7 +22,7 @@ pub(crate) async fn livez() -> impl IntoResponse {
 /// 503 only for what is wrong with this replica alone. A store or a pool that is away is away for every replica: that
 /// is `degraded`, and stays 200.
 pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
-    let pool = state.service.pool.facts().err().map(|problem| format!("user pool: {problem}"));
+    let pool = state.service.pool.trouble().map(|problem| format!("user pool: {problem}"));
     let store = state.health.store_problem().map(|problem| format!("store: {problem}"));
     let mut reasons: Vec<String> = store.into_iter().chain(pool).collect();
     if let Some(unready) = state.health.unready() {

@@ -44,11 +44,13 @@ async fn the_complete_uri_shows_the_user_code() {
     assert_eq!(text(&page, "#heading").unwrap(), "Check the code");
 }
 
+type Case = (Option<(&'static str, &'static str)>, u16, &'static str);
+
 /// DA-05, DA-06, DA-07: who does not prove itself gets no codes, and hears why.
 #[tokio::test]
 async fn clients_must_prove_themselves() {
     let app = TestApp::new().await;
-    let cases: [(Option<(&str, &str)>, u16, &str); 5] = [
+    let cases: [Case; 5] = [
         (None, 400, "invalid_request"),
         (Some(("client_id", "")), 400, "invalid_request"),
         (Some(("client_id", "nobody")), 401, "invalid_client"),

@@ -1,5 +1,6 @@
 use axum::http::{Method, StatusCode, header};
 use device_grant_dev_pool::{CannedResponse, DevPoolConfig, Endpoint, Fault, LoggedRequest, Overrides};
+use device_grant_protocol::GRANT_TYPE_DEVICE_CODE;
 use serde_json::{Value, json};
 
 use super::app::*;
@@ -27,10 +28,8 @@ async fn approved(app: &TestApp, client: &str) -> Value {
     let started = send_as(app, client, "/device_authorization", &[("scope", "openid profile")]).await;
     let codes = codes(&started);
     assert_eq!(outcome(&Browser::alice(app).approve(&codes).await), "approved");
-    let answer = send_as(app, client, "/token", &poll_form(client, &codes)[..1]).await;
-    assert_eq!(answer.error(), "invalid_request");
-    let grant = [poll_form(client, &codes)[0], ("device_code", codes.device_code.as_str())];
-    let answer = send_as(app, client, "/token", &grant).await;
+    let poll = [("grant_type", GRANT_TYPE_DEVICE_CODE), ("device_code", codes.device_code.as_str())];
+    let answer = send_as(app, client, "/token", &poll).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     answer.json()
 }

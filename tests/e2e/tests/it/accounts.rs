@@ -53,7 +53,7 @@ async fn pairwise_subjects_without_another_claim_are_refused() -> anyhow::Result
     ensure!(outcome == "account_differs" && error == "authorization_pending", "{outcome} {error}");
     let doctor = service.doctor()?;
     let said =
-        String::from_utf8_lossy(&doctor.stdout).into_owned() + &String::from_utf8_lossy(&doctor.stderr);
+        String::from_utf8_lossy(&doctor.stdout).into_owned() + &*String::from_utf8_lossy(&doctor.stderr);
     ensure!(said.contains("account_claim"), "the doctor says nothing of account_claim: {said}");
     Ok(())
 }

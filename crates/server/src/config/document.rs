@@ -1,0 +1,289 @@
+//! What was written, from the file and the environment, checked against the table of settings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::environment::{self, Environment};
+use super::keys::{self, CLIENT, Default, KEYS, Kind, LATER};
+use super::problem::{Problem, Problems};
+use super::value::{self, Data, Place, Table, Value};
+
+/// How alike two names must be for one to be suggested for the other.
+const ALIKE: f64 = 0.6;
+
+/// Settings of one place, each of the kind that the table asks for. What is missing has its default.
+pub(crate) struct Settings {
+    /// What a problem says in front of the name: `client[2].`, say.
+    label: String,
+    place: Place,
+    values: BTreeMap<&'static str, Value>,
+}
+
+/// Everything that was written.
+pub(crate) struct Document {
+    pub(crate) service: Settings,
+    pub(crate) clients: Vec<Settings>,
+    pub(crate) problems: Problems,
+}
+
+impl Document {
+    /// Reads `file`, if there is one, and lays the environment over it.
+    pub(crate) fn load(file: Option<&Path>, environment: &Environment) -> Self {
+        let mut problems = Problems::default();
+        let (place, table) = match file {
+            Some(path) => read(path, &mut problems),
+            None => (Place::Nowhere, Table::new()),
+        };
+        let mut values = BTreeMap::new();
+        let mut clients = Vec::new();
+        for (name, value) in table {
+            match (name.as_str(), value) {
+                (CLIENT, value) => clients = read_clients(&value, &mut problems),
+                (name, Value { data: Data::Table(section), .. }) if is_section(name) => {
+                    for (own, value) in section {
+                        take(&format!("{name}.{own}"), value, "", &mut values, &mut problems);
+                    }
+                }
+                (name, value) => take(name, value, "", &mut values, &mut problems),
+            }
+        }
+        let service = Settings { label: String::new(), place, values };
+        let mut document = Self { service, clients, problems };
+        environment::lay_over(&mut document, environment);
+        document
+    }
+
+    /// Puts `value` where `path` says.
+    pub(crate) fn put(&mut self, path: &str, value: Value) {
+        if path == CLIENT {
+            self.clients = read_clients(&value, &mut self.problems);
+        } else {
+            take(path, value, "", &mut self.service.values, &mut self.problems);
+        }
+    }
+}
+
+impl Settings {
+    /// The value of `path`, as it was written.
+    pub(crate) fn written(&self, path: &str) -> Option<&Value> {
+        self.values.get(path)
+    }
+
+    /// A text, or its default; `None` without either.
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
+        match (self.written(path).map(|value| &value.data), default(path)) {
+            (Some(Data::Text(text)), _) => Some(text),
+            (_, Default::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A number, or its default; `None` without either.
+    pub(crate) fn whole(&self, path: &str) -> Option<u32> {
+        match (self.written(path).map(|value| &value.data), default(path)) {
+            // The table's bounds are those of smaller types, and they were checked.
+            (Some(Data::Whole(number)), _) => u32::try_from(*number).ok(),
+            (_, Default::Whole(number)) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// A switch, or its default.
+    pub(crate) fn flag(&self, path: &str) -> bool {
+        match (self.written(path).map(|value| &value.data), default(path)) {
+            (Some(Data::Flag(flag)), _) | (_, Default::Flag(flag)) => flag == &true,
+            _ => false,
+        }
+    }
+
+    /// The texts of a list, or its default; `None` without either.
+    pub(crate) fn texts(&self, path: &str) -> Option<Vec<&str>> {
+        match (self.written(path).map(|value| &value.data), default(path)) {
+            (Some(Data::List(list)), _) => Some(list.iter().filter_map(as_text).collect()),
+            (_, Default::Texts(list)) => Some(list.to_vec()),
+            _ => None,
+        }
+    }
+
+    /// The pairs of a table of texts.
+    pub(crate) fn pairs(&self, path: &str) -> Vec<(&str, &str)> {
+        match self.written(path).map(|value| &value.data) {
+            Some(Data::Table(table)) => {
+                table.iter().filter_map(|(name, value)| Some((name.as_str(), as_text(value)?))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// How a problem names `path`.
+    pub(crate) fn label(&self, path: &str) -> String {
+        if self.label.is_empty() {
+            return path.to_owned();
+        }
+        format!("{}.{}", self.label, path.rsplit_once('.').map_or(path, |(_, name)| name))
+    }
+
+    /// `path` was not written, and there is no doing without.
+    pub(crate) fn missing(&self, path: &str, expected: &str) -> Problem {
+        let variable = keys::find(path).and_then(keys::Key::variable);
+        let or = variable.map(|name| format!(" (or {name} in the environment)")).unwrap_or_default();
+        Problem::new(self.place.clone(), self.label(path), "nothing", format!("{expected}{or}"))
+    }
+
+    /// What was written at `path` cannot be.
+    pub(crate) fn wrong(&self, path: &str, expected: impl Into<String>) -> Problem {
+        match self.written(path) {
+            Some(value) if is_secret(path) => {
+                Problem::new(value.place.clone(), self.label(path), "a secret", expected)
+            }
+            Some(value) => Problem::new(value.place.clone(), self.label(path), value.found(), expected),
+            None => {
+                let found = self.text(path).map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"));
+                Problem::new(self.place.clone(), self.label(path), found, expected)
+            }
+        }
+    }
+}
+
+fn read(path: &Path, problems: &mut Problems) -> (Place, Table) {
+    let name = path.display().to_string();
+    let place = Place::File(name.as_str().into());
+    let table = match std::fs::read_to_string(path) {
+        Ok(text) => value::read_file(&name, &text),
+        Err(error) => {
+            Err(Box::new(Problem::new(place.clone(), "", error.to_string(), "a file that can be read")))
+        }
+    };
+    match table {
+        Ok(table) => (place, table),
+        Err(problem) => {
+            problems.add(*problem);
+            (place, Table::new())
+        }
+    }
+}
+
+fn read_clients(value: &Value, problems: &mut Problems) -> Vec<Settings> {
+    let Data::List(list) = &value.data else {
+        problems.refuse(CLIENT, value, "[[client]], once for each device client");
+        return Vec::new();
+    };
+    let mut clients = Vec::new();
+    for (at, client) in list.iter().enumerate() {
+        let label = format!("{CLIENT}[{}]", at + 1);
+        let Data::Table(table) = &client.data else {
+            problems.refuse(&label, client, "a table");
+            continue;
+        };
+        let mut values = BTreeMap::new();
+        for (name, value) in table {
+            take(&format!("{CLIENT}.{name}"), value.clone(), &label, &mut values, problems);
+        }
+        clients.push(Settings { label, place: client.place.clone(), values });
+    }
+    clients
+}
+
+/// Keeps `value` if the table knows its name and it is of the right kind.
+fn take(
+    path: &str,
+    value: Value,
+    label: &str,
+    values: &mut BTreeMap<&'static str, Value>,
+    problems: &mut Problems,
+) {
+    let shown = match path.strip_prefix("client.") {
+        Some(name) if !label.is_empty() => format!("{label}.{name}"),
+        _ => path.to_owned(),
+    };
+    let Some(key) = keys::find(path) else {
+        problems.add(unknown(path, &shown, &value));
+        return;
+    };
+    match mismatch(key.kind, &value) {
+        None => {
+            values.insert(key.path, value);
+        }
+        Some(found) => problems.add(Problem::new(value.place, shown, found, key.expected())),
+    }
+}
+
+/// What is wrong with the kind of `value`, in words for "found".
+fn mismatch(kind: Kind, value: &Value) -> Option<String> {
+    let fits = match (kind, &value.data) {
+        (Kind::Text, Data::Text(text)) => !text.is_empty(),
+        (Kind::Secret, Data::Text(text)) if !text.is_empty() => true,
+        (Kind::Secret, _) => return Some("something else".to_owned()),
+        (Kind::OneOf(words, later), Data::Text(text)) => {
+            if later.contains(&text.as_str()) {
+                return Some(format!("{text:?}, which this version does not have yet"));
+            }
+            words.contains(&text.as_str())
+        }
+        (Kind::Flag, Data::Flag(_)) => true,
+        (Kind::Whole(min, max), Data::Whole(number)) => (min..=max).contains(number),
+        (Kind::Texts, Data::List(list)) => return list.iter().find(|one| as_text(one).is_none()).map(Value::found),
+        (Kind::Map, Data::Table(table)) => {
+            return table.values().find(|one| as_text(one).is_none()).map(Value::found);
+        }
+        _ => false,
+    };
+    (!fits).then(|| value.found())
+}
+
+fn unknown(path: &str, shown: &str, value: &Value) -> Problem {
+    if let Some((_, instead)) = LATER.iter().find(|(later, _)| *later == path) {
+        let found = "what this version does not have yet";
+        return Problem::new(value.place.clone(), shown, found, *instead);
+    }
+    Problem::new(value.place.clone(), shown, "an unknown key", nearest(path))
+}
+
+/// The known name that is most like `path`, or all that its section has.
+pub(crate) fn nearest(path: &str) -> String {
+    let name = |path: &str| path.rsplit_once('.').map_or(path, |(_, name)| name).to_owned();
+    let likeness = |known: &str| {
+        // The right name in the wrong section is a good guess too.
+        let whole = strsim::normalized_damerau_levenshtein(path, known);
+        whole.max(strsim::normalized_damerau_levenshtein(&name(path), &name(known)) * 0.95)
+    };
+    let best = KEYS.iter().map(|key| (likeness(key.path), key.path)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((alike, known)) if alike >= ALIKE => format!("`{known}`, the nearest known name"),
+        _ => {
+            let section = path.rsplit_once('.').map_or("", |(section, _)| section);
+            let same: Vec<_> = KEYS.iter().filter(|key| key.section() == section).map(keys::Key::name).collect();
+            if same.is_empty() {
+                format!("one of the sections {}", sections().join(", "))
+            } else {
+                format!("one of {}", same.join(", "))
+            }
+        }
+    }
+}
+
+/// The sections of the table, in its order.
+pub(crate) fn sections() -> Vec<&'static str> {
+    let mut all: Vec<_> = KEYS.iter().map(keys::Key::section).filter(|section| !section.is_empty()).collect();
+    all.dedup();
+    all
+}
+
+fn is_section(name: &str) -> bool {
+    sections().contains(&name)
+}
+
+fn is_secret(path: &str) -> bool {
+    keys::find(path).is_some_and(|key| matches!(key.kind, Kind::Secret))
+}
+
+fn default(path: &str) -> Default {
+    keys::find(path).map_or(Default::None, |key| key.default)
+}
+
+fn as_text(value: &Value) -> Option<&str> {
+    match &value.data {
+        Data::Text(text) => Some(text),
+        _ => None,
+    }
+}

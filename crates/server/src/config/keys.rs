@@ -1,0 +1,226 @@
+//! Every setting there is, in one table: what may be written, what holds when nothing is, and what it means.
+//!
+//! The reader, the environment, the suggestions for unknown names and `docs/configuration.md` all come from here.
+
+/// What may be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// Text that is not empty.
+    Text,
+    /// Text that is never shown.
+    Secret,
+    /// One of a few words. The second list is for a later version.
+    OneOf(&'static [&'static str], &'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
+    /// A whole number from the first to the second, both included.
+    Whole(i64, i64),
+    /// A list of texts.
+    Texts,
+    /// A table of texts.
+    Map,
+}
+
+/// What holds when nothing is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Default {
+    /// Nothing.
+    None,
+    /// This text.
+    Text(&'static str),
+    /// This number.
+    Whole(u32),
+    /// This.
+    Flag(bool),
+    /// These texts.
+    Texts(&'static [&'static str]),
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// Section and name, with a dot between; `client.` for what stands in each `[[client]]`.
+    pub(crate) path: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: Default,
+    /// The variable that the AWS sample has for it.
+    pub(crate) sample: Option<&'static str>,
+    /// What it means, in a sentence.
+    pub(crate) meaning: &'static str,
+}
+
+impl Key {
+    const fn new(path: &'static str, kind: Kind, meaning: &'static str) -> Self {
+        Self { path, kind, default: Default::None, sample: None, meaning }
+    }
+
+    const fn text(self, default: &'static str) -> Self {
+        Self { default: Default::Text(default), ..self }
+    }
+
+    const fn whole(self, default: u32) -> Self {
+        Self { default: Default::Whole(default), ..self }
+    }
+
+    const fn flag(self, default: bool) -> Self {
+        Self { default: Default::Flag(default), ..self }
+    }
+
+    const fn texts(self, default: &'static [&'static str]) -> Self {
+        Self { default: Default::Texts(default), ..self }
+    }
+
+    const fn sample(self, name: &'static str) -> Self {
+        Self { sample: Some(name), ..self }
+    }
+
+    /// The name without its section.
+    pub(crate) fn name(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
+    }
+
+    /// The section; empty at the top.
+    pub(crate) fn section(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// The environment variable that sets it. A `[[client]]` is set as a whole.
+    pub(crate) fn variable(&self) -> Option<String> {
+        let settable = self.section() != CLIENT;
+        settable.then(|| format!("{PREFIX}{}", self.path.replace('.', "__").to_uppercase()))
+    }
+
+    /// What may be written, in words.
+    pub(crate) fn expected(&self) -> String {
+        match self.kind {
+            Kind::Text | Kind::Secret => "text".to_owned(),
+            Kind::OneOf(words, _) => {
+                words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
+            }
+            Kind::Flag => "true or false".to_owned(),
+            Kind::Whole(min, max) => format!("a whole number from {min} to {max}"),
+            Kind::Texts => "a list of texts".to_owned(),
+            Kind::Map => "a table of texts".to_owned(),
+        }
+    }
+}
+
+/// What environment variables begin with.
+pub(crate) const PREFIX: &str = "DEVICE_GRANT__";
+/// The name of the device clients' section.
+pub(crate) const CLIENT: &str = "client";
+
+/// The key at `path`.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Names that are known but that this version does nothing with yet, and what to do until then.
+pub(crate) const LATER: &[(&str, &str)] = &[
+    ("polls.poll_pace", "no such key: each replica watches the pace in its own memory"),
+    ("keyring.kms", "keyring.file or keyring.keys"),
+    ("keyring.secret_manager", "keyring.file or keyring.keys"),
+    ("client.jwks_file", "a client secret: this version has no private_key_jwt yet"),
+    ("client.jwks_uri", "a client secret: this version has no private_key_jwt yet"),
+    ("client.policies", "no such key: this version has no policies yet"),
+];
+
+/// Every setting, in the order of the reference.
+#[rustfmt::skip]
+pub(crate) const KEYS: &[Key] = &[
+    Key::new("public_url", Kind::Text, "The origin that devices and people use: `https://` and a host. Plain http is for the loopback only. The sample's `CODE_VERIFICATION_URI` (a host name or a URL) says the same; where both are given they must agree.")
+        .sample("CODE_VERIFICATION_URI"),
+    Key::new("listen", Kind::Text, "Address and port to listen on, in clear text: TLS ends at the proxy in front.")
+        .text("127.0.0.1:8080"),
+    Key::new("store.kind", Kind::OneOf(&["embedded", "dynamodb"], &[]), "Where requests live: one file that one process owns, or a DynamoDB table that replicas share. `DYNAMODB_TABLE` in the environment makes it `dynamodb`.")
+        .text("embedded"),
+    Key::new("store.path", Kind::Text, "The file of the embedded store, on a local disk.").text("device-grant.db"),
+    Key::new("store.table", Kind::Text, "The DynamoDB table; `device-grant migrate` makes it.")
+        .text("DeviceGrant")
+        .sample("DYNAMODB_TABLE"),
+    Key::new("store.region", Kind::Text, "The AWS region of the table; without it, what the AWS environment says.")
+        .sample("CUP_REGION"),
+    Key::new("store.endpoint_url", Kind::Text, "Where DynamoDB is, for DynamoDB Local and the like; absent on AWS."),
+    Key::new("store.timeout_s", Kind::Whole(1, 10), "The longest a call of the store may take, in seconds. Rather longer than a conditional write ever takes.")
+        .whole(3),
+    Key::new("store.clock_skew_s", Kind::Whole(0, 60), "How far the clocks of replicas may be apart, in seconds. It lengthens the lease of an exchange.")
+        .whole(2),
+    Key::new("upstream.issuer", Kind::Text, "The issuer of the user pool, character for character as its discovery document has it. `CUP_ID` and `CUP_REGION` together make it Cognito's; `CUP_DOMAIN` is not needed, since discovery says where Cognito's pages are."),
+    Key::new("upstream.client_id", Kind::Text, "Our own client at the pool: it signs people in, and serves device clients without a pool client of their own.")
+        .sample("APP_CLIENT_ID"),
+    Key::new("upstream.client_secret", Kind::Secret, "Its secret; none for a public client.").sample("APP_CLIENT_SECRET"),
+    Key::new("upstream.client_secret_file", Kind::Text, "A file with the secret instead."),
+    Key::new("upstream.client_auth", Kind::OneOf(&["client_secret_basic", "client_secret_post"], &["private_key_jwt"]), "How pool clients with a secret prove themselves at the pool.")
+        .text("client_secret_basic"),
+    Key::new("upstream.authorize_params", Kind::Map, "Further parameters of every trip to the pool, such as `{ identity_provider = \"COGNITO\" }`."),
+    Key::new("upstream.account_claim", Kind::Text, "The claim that names one person across two clients of the pool. `sub` unless the pool gives pairwise subjects (Entra: `oid`).")
+        .text("sub"),
+    Key::new("upstream.leeway_s", Kind::Whole(0, 300), "How far the pool's clock may be from ours when the times of an ID token are checked, in seconds.")
+        .whole(60),
+    Key::new("upstream.timeout_s", Kind::Whole(1, 15), "The longest a call of the pool may take, in seconds.").whole(10),
+    Key::new("codes.user_code_format", Kind::Text, "The alphabet of user codes in the sample's letters: `#` digits, `a` and `A` letters, `b` and `B` letters without vowels and Y, `!` special characters.")
+        .text("#B")
+        .sample("USER_CODE_FORMAT"),
+    Key::new("codes.user_code_length", Kind::Whole(1, 128), "Significant characters of a user code.")
+        .whole(8)
+        .sample("USER_CODE_LENGTH"),
+    Key::new("codes.user_code_grouped", Kind::Flag, "Show user codes in groups of four, as `WDJB-MJHT`. What people type may have dashes or not.")
+        .flag(true),
+    Key::new("codes.device_code_format", Kind::Text, "The alphabet of device codes; of the special characters only those that a URL takes as they are.")
+        .text("#aA")
+        .sample("DEVICE_CODE_FORMAT"),
+    Key::new("codes.device_code_length", Kind::Whole(1, 128), "Characters of a device code. It must hold 128 random bits at least.")
+        .whole(64)
+        .sample("DEVICE_CODE_LENGTH"),
+    Key::new("codes.lifetime_s", Kind::Whole(10, 86_400), "The life of both codes, in seconds.")
+        .whole(1800)
+        .sample("CODE_EXPIRATION"),
+    Key::new("codes.interval_s", Kind::Whole(1, 60), "Seconds between two polls of a device.").whole(5).sample("POLLING_INTERVAL"),
+    Key::new("codes.min_trip_s", Kind::Whole(0, 600), "Authorize is refused when less than this is left of the codes' life, in seconds.")
+        .whole(30),
+    Key::new("codes.expected_live_requests", Kind::Whole(1, 100_000_000), "How many codes are alive at once at the busiest time. The strength of user codes is measured against it.")
+        .whole(10_000),
+    Key::new("codes.allow_weak_codes", Kind::Flag, "Start although user codes can be guessed too easily. For tests on this machine.").flag(false),
+    Key::new("codes.token_set", Kind::Text, "Which kinds of token devices get: any of `ID`, `ACCESS`, `REFRESH`, joined by `+`, `ACCESS` always among them. ID tokens are to be checked against the pool's issuer, not ours.")
+        .text("ACCESS+REFRESH")
+        .sample("RESULT_TOKEN_SET"),
+    Key::new("polls.poll_reads", Kind::OneOf(&["eventual", "consistent"], &[]), "How a poll reads. Terminal answers rest on consistent reads in any case; `consistent` doubles the price of a poll and shows an approval a moment sooner.")
+        .text("eventual"),
+    Key::new("polls.on_store_failure", Kind::OneOf(&["slow_down", "503"], &[]), "What a poll hears while the store is away. Strict clients give up at a 503.")
+        .text("slow_down"),
+    Key::new("web.service_name", Kind::Text, "What people read at the top of each page.").text("Device login"),
+    Key::new("web.sign_in", Kind::OneOf(&["first"], &["alb", "on-approval"]), "When people sign in: before they enter a code.").text("first"),
+    Key::new("web.sample_way", Kind::Flag, "Take requests as the AWS sample does: `POST /token` without `grant_type` starts, and parameters may stand in the query.")
+        .flag(true),
+    Key::new("network.trusted_proxies", Kind::Texts, "From whom `X-Forwarded-For` and its kin are believed: networks such as `10.0.0.0/8`, or addresses.").texts(&[]),
+    Key::new("network.header_timeout_s", Kind::Whole(1, 3600), "A connection ends when no whole request head comes for this long, in seconds; this is its idle time too. Behind a load balancer it must exceed the balancer's (60 s on ALB).")
+        .whole(75),
+    Key::new("network.max_connections", Kind::Whole(1, 1_000_000), "The most connections at once. Further ones wait.").whole(10_000),
+    Key::new("network.drain_delay_s", Kind::Whole(0, 300), "How long to go on accepting after SIGTERM while `/readyz` already answers 503, in seconds, so that balancers notice.")
+        .whole(2),
+    Key::new("network.drain_timeout_s", Kind::Whole(1, 3600), "How long open requests may take to finish after that, in seconds.").whole(25),
+    Key::new("keyring.file", Kind::Text, "The file with the keys; `device-grant init --keyring FILE` makes one. Replicas need the same keys. The embedded store makes its own beside its file, named `<store.path>.keys`."),
+    Key::new("keyring.keys", Kind::Secret, "The content of such a file instead, for an environment variable that a secret manager fills."),
+    Key::new("limits.starts_per_minute_per_network", Kind::Whole(1, 1_000_000), "Requests that one network (an IPv4 address, an IPv6 /64) may start in a minute, on each replica.")
+        .whole(600),
+    Key::new("limits.starts_per_minute_per_client_and_network", Kind::Whole(1, 1_000_000), "The same for one client in one network.").whole(300),
+    Key::new("limits.guesses_per_code_life", Kind::Whole(1, 10_000), "User codes that one account, or one network, may try in a code's life.").whole(20),
+    Key::new("log.format", Kind::OneOf(&["json", "human"], &[]), "How log lines look, on standard error.").text("json"),
+    Key::new("log.level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"], &[]), "What is logged. No level logs a code, a token or a secret.").text("info"),
+    Key::new("client.id", Kind::Text, "The `client_id` of the device client."),
+    Key::new("client.name", Kind::Text, "What people see when they are asked to approve; without it, the id."),
+    Key::new("client.auth_method", Kind::OneOf(&["client_secret_basic", "client_secret_post", "none"], &["private_key_jwt"]), "How the client proves itself. `none` makes it a public client; with a secret and without this both ways are good."),
+    Key::new("client.secret", Kind::Secret, "Its secret."),
+    Key::new("client.secret_file", Kind::Text, "A file with the secret instead."),
+    Key::new("client.secret_hash", Kind::Text, "The SHA-256 of the secret instead, as `sha256:` and 64 hexadecimal digits."),
+    Key::new("client.upstream_client_id", Kind::Text, "Its own client at the pool. `same`: its own id and secret, as in the AWS sample. Without it the service's pool client is shared, and refresh tokens are handed out sealed."),
+    Key::new("client.upstream_client_secret", Kind::Secret, "The secret of that pool client; none for a public one."),
+    Key::new("client.upstream_client_secret_file", Kind::Text, "A file with that secret instead."),
+    Key::new("client.scopes", Kind::Texts, "The most it may ask for.").texts(&["openid"]),
+    Key::new("client.default_scope", Kind::Texts, "What it gets when it asks for nothing; without it, `openid` if it may ask for that, else everything it may ask for."),
+    Key::new("client.extra_scopes", Kind::Texts, "What the pool is asked for in addition, such as `offline_access`.").texts(&[]),
+    Key::new("client.token_set", Kind::Text, "As `codes.token_set`, for this client."),
+    Key::new("client.lifetime_s", Kind::Whole(10, 86_400), "As `codes.lifetime_s`, for this client."),
+    Key::new("client.grant_types", Kind::Texts, "The grants it may use.")
+        .texts(&["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]),
+];

@@ -1,0 +1,115 @@
+//! The three calls that the store makes.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Config;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use device_grant_domain::store::Unavailable;
+
+use crate::fault::unavailable;
+use crate::items::{Item, text};
+
+/// A table and the client that reaches it.
+pub(crate) struct Table {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+}
+
+/// A conditional change of one item. In the expressions `#name` is the attribute of that name: half of our names are
+/// reserved words there.
+pub(crate) struct Change<'a> {
+    pub(crate) expression: &'a str,
+    pub(crate) condition: &'a str,
+    pub(crate) values: Vec<(&'static str, AttributeValue)>,
+    /// Whether doing it twice does no harm beyond what its own condition sees.
+    pub(crate) repeatable: bool,
+}
+
+/// What became of a conditional write.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// It stands there.
+    Done,
+    /// The condition did not hold: this item stands there, if any.
+    Refused(Option<Item>),
+}
+
+impl Table {
+    pub(crate) async fn get(&self, key: &str, strong: bool) -> Result<Option<Item>, Unavailable> {
+        let get = self.client.get_item().table_name(&self.name).key("pk", text(key)).consistent_read(strong);
+        Ok(get.send().await.map_err(|error| unavailable("GetItem", &error))?.item)
+    }
+
+    /// Puts `item` if what stands in its place allows it.
+    pub(crate) async fn put(
+        &self,
+        item: Item,
+        condition: &str,
+        values: Vec<(&'static str, AttributeValue)>,
+    ) -> Result<Written, Unavailable> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .condition_expression(condition)
+            .set_expression_attribute_names(names(&[condition]))
+            .set_expression_attribute_values(by_name(values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = put.send().await else { return Ok(Written::Done) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                Ok(Written::Refused(failed.item.clone()))
+            }
+            _ => Err(unavailable("PutItem", &error)),
+        }
+    }
+
+    /// Changes the item `key` if it allows it.
+    pub(crate) async fn update(&self, key: &str, change: Change<'_>) -> Result<Written, Unavailable> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("pk", text(key))
+            .update_expression(change.expression)
+            .condition_expression(change.condition)
+            .set_expression_attribute_names(names(&[change.expression, change.condition]))
+            .set_expression_attribute_values(by_name(change.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let outcome = if change.repeatable {
+            update.send().await
+        } else {
+            let once = Config::builder().retry_config(RetryConfig::disabled());
+            update.customize().config_override(once).send().await
+        };
+        let Err(error) = outcome else { return Ok(Written::Done) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                Ok(Written::Refused(failed.item.clone()))
+            }
+            _ => Err(unavailable("UpdateItem", &error)),
+        }
+    }
+}
+
+/// The attributes that the expressions name; `None` without any, since the API refuses an empty map.
+fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
+    let mut names = HashMap::new();
+    for expression in expressions {
+        for after in expression.split('#').skip(1) {
+            let end = after.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(after.len());
+            names.insert(format!("#{}", &after[..end]), after[..end].to_owned());
+        }
+    }
+    (!names.is_empty()).then_some(names)
+}
+
+fn by_name(values: Vec<(&'static str, AttributeValue)>) -> Option<Item> {
+    let values: Item = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    (!values.is_empty()).then_some(values)
+}

@@ -1,0 +1,11 @@
+//! The upstream client against the development pool, honest and not.
+
+mod calls;
+mod discovery;
+mod id_tokens;
+mod login;
+mod refresh;
+mod revoke;
+mod secrecy;
+mod support;
+mod tls;
