@@ -21,18 +21,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What connections may do.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The longest time between requests, and the longest a request's headers may take. Longer than the load
     /// balancer's own idle limit, or requests race a close.
-    pub header_timeout: Duration,
+    pub(crate) header_timeout: Duration,
     /// Connections at one moment; more wait in the listener's queue.
-    pub max_connections: usize,
+    pub(crate) max_connections: usize,
     /// The longest that connections under way may take at the end.
-    pub drain: Duration,
+    pub(crate) drain: Duration,
 }
 
 /// Serves `router` on `listener` until `stop` comes, then lets what is under way finish.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
     let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(limits.max_connections)));
     tokio::pin!(stop);
     loop {

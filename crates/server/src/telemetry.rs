@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 /// How logs look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One JSON object a line.
     Json,
     /// For people.
@@ -14,7 +14,7 @@ pub enum LogFormat {
 }
 
 /// Starts logging. `level` is one of `error`, `warn`, `info`, `debug`, `trace`; libraries are one step quieter.
-pub fn start(format: LogFormat, level: &str) {
+pub(crate) fn start(format: LogFormat, level: &str) {
     let filter = EnvFilter::new(format!(
         "warn,device_grant={level},device_grant_domain={level},device_grant_web={level},device_grant_upstream={level},device_grant_store_embedded={level},device_grant_store_dynamodb={level}"
     ));

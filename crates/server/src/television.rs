@@ -15,7 +15,11 @@ const QUIET_ZONE: isize = 4;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Logs in on this terminal, and prints what came of it.
-pub async fn log_in(device: &DeviceClient, scope: Option<&Scope>, show_tokens: bool) -> anyhow::Result<()> {
+pub(crate) async fn log_in(
+    device: &DeviceClient,
+    scope: Option<&Scope>,
+    show_tokens: bool,
+) -> anyhow::Result<()> {
     let mut login = device.start(scope).await?;
     show_codes(&login);
     let outcome = wait(device, &mut login).await?;
@@ -132,7 +136,7 @@ fn qr(text: &str) -> Option<String> {
 }
 
 /// The device behind `login` and `demo`.
-pub async fn discover(
+pub(crate) async fn discover(
     issuer: &url::Url,
     credentials: device_grant_client::Credentials,
 ) -> anyhow::Result<DeviceClient> {

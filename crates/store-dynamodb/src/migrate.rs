@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
 use device_grant_domain::store::Unavailable;
 
 use crate::DynamoDbConfig;
-use crate::fault::{Fault, unavailable};
+use crate::fault::unavailable;
 use crate::schema::{self, CreateTable, Operation, Step, UpdateTimeToLive};
 use crate::table::Table;
 
@@ -122,13 +122,13 @@ async fn create_table(table: &Table, input: CreateTable) -> Result<bool, Migrate
         let attribute = AttributeDefinition::builder()
             .attribute_name(attribute.attribute_name)
             .attribute_type(attribute.attribute_type.as_str().into());
-        create = create.attribute_definitions(attribute.build().map_err(malformed)?);
+        create = create.attribute_definitions(attribute.build().map_err(|error| malformed(&error))?);
     }
     for key in input.key_schema {
         let key = KeySchemaElement::builder()
             .attribute_name(key.attribute_name)
             .key_type(key.key_type.as_str().into());
-        create = create.key_schema(key.build().map_err(malformed)?);
+        create = create.key_schema(key.build().map_err(|error| malformed(&error))?);
     }
     let created = match create.send().await {
         Ok(_) => true,
@@ -153,7 +153,7 @@ async fn update_time_to_live(table: &Table, input: UpdateTimeToLive) -> Result<b
         .attribute_name(&wanted.attribute_name)
         .enabled(wanted.enabled)
         .build()
-        .map_err(malformed)?;
+        .map_err(|error| malformed(&error))?;
     let update = table.client.update_time_to_live().table_name(&table.name);
     match update.time_to_live_specification(specification).send().await {
         Ok(_) => Ok(true),
@@ -210,6 +210,6 @@ async fn until_active(table: &Table) -> Result<(), MigrateError> {
     Err(MigrateError::NotActive { table: table.name.clone() })
 }
 
-fn malformed(error: BuildError) -> Unavailable {
-    Fault::call("a migration", &error).into()
+fn malformed(error: &BuildError) -> Unavailable {
+    unavailable("a migration", error)
 }

@@ -94,7 +94,7 @@ pub(crate) async fn record(table: &Table, applied: u32) -> Result<(), Unavailabl
     let change = Change {
         expression: "SET #number = :number",
         condition: "attribute_not_exists(#pk) OR #number < :number",
-        values: vec![(":number", number(applied))],
+        values: vec![("number", number(applied))],
         repeatable: true,
     };
     table.update(KEY, change).await?;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
 use device_grant_domain::request::{DeviceRequest, REMEMBERED_FOR, RequestState, StateName, Transition};
 use device_grant_domain::store::{
     Consistency, CreateError, NewRequest, RequestStore, StoreProblem, TransitionError, Unavailable,
@@ -99,9 +100,9 @@ impl RequestStore for DynamoDbStore {
             expression: "SET #interval = :interval",
             condition: "#state IN (:pending, :authorized) AND #interval < :interval",
             values: vec![
-                (":interval", number(interval)),
-                (":pending", text(StateName::Pending.as_str())),
-                (":authorized", text(StateName::Authorized.as_str())),
+                ("interval", number(interval)),
+                ("pending", text(StateName::Pending.as_str())),
+                ("authorized", text(StateName::Authorized.as_str())),
             ],
             repeatable: true,
         };
@@ -134,10 +135,10 @@ impl RequestStore for DynamoDbStore {
             expression: "SET #ttl = :ttl, #op = :op ADD #count :one",
             condition: "attribute_not_exists(#pk) OR (#count < :limit AND #op <> :op)",
             values: vec![
-                (":ttl", ttl(forget_at)),
-                (":op", text(&op)),
-                (":one", number(1)),
-                (":limit", number(limit)),
+                ("ttl", ttl(forget_at)),
+                ("op", text(&op)),
+                ("one", number(1)),
+                ("limit", number(limit)),
             ],
             repeatable: true,
         };
@@ -150,7 +151,7 @@ impl RequestStore for DynamoDbStore {
         let change = Change {
             expression: "ADD #count :minusone",
             condition: "#count > :zero",
-            values: vec![(":minusone", number(-1)), (":zero", number(0))],
+            values: vec![("minusone", number(-1)), ("zero", number(0))],
             repeatable: false,
         };
         self.table.update(&counter_key(counter), change).await?;
@@ -180,35 +181,33 @@ fn done_by(written: &Written, op: &str) -> bool {
 }
 
 fn expression(transition: &Transition) -> String {
-    let mut set =
-        "SET #state = :state, #version = :version, #op = :op, #fence = :fence, #spent = :spent".to_owned();
+    let mut set: Vec<_> = ["state", "version", "op", "fence", "spent"].into();
     let mut remove = Vec::new();
     for (name, value) in encode_state(&transition.becomes) {
-        match value {
-            Some(_) => set += &format!(", #{name} = :{name}"),
-            None => remove.push(format!("#{name}")),
-        }
+        if value.is_some() { &mut set } else { &mut remove }.push(name);
     }
     if approved_until(transition).is_some() {
-        set += ", #ttl = :ttl";
+        set.push("ttl");
     }
-    if remove.is_empty() { set } else { format!("{set} REMOVE {}", remove.join(", ")) }
+    let set: Vec<_> = set.iter().map(|name| format!("#{name} = :{name}")).collect();
+    let remove: Vec<_> = remove.iter().map(|name| format!("#{name}")).collect();
+    let remove = if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
+    format!("SET {}{remove}", set.join(", "))
 }
 
-fn values(transition: &Transition) -> Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)> {
+fn values(transition: &Transition) -> Vec<(&'static str, AttributeValue)> {
     let mut values = vec![
-        (":expected", text(transition.expects.as_str())),
-        (":expectedversion", number(transition.expects_version)),
-        (":state", text(transition.becomes.name().as_str())),
-        (":version", number(transition.expects_version + 1)),
-        (":op", text(transition.op.as_str())),
-        (":fence", number(transition.fence)),
-        (":spent", spent(&transition.spent)),
+        ("expected", text(transition.expects.as_str())),
+        ("expectedversion", number(transition.expects_version)),
+        ("state", text(transition.becomes.name().as_str())),
+        ("version", number(transition.expects_version + 1)),
+        ("op", text(transition.op.as_str())),
+        ("fence", number(transition.fence)),
+        ("spent", spent(&transition.spent)),
     ];
-    let placeholders = [":attempt", ":until", ":approved", ":payload"];
-    let of_state = placeholders.into_iter().zip(encode_state(&transition.becomes));
-    values.extend(of_state.filter_map(|(placeholder, (_, value))| Some((placeholder, value?))));
-    values.extend(approved_until(transition).map(|until| (":ttl", ttl(until + REMEMBERED_FOR))));
+    let of_state = encode_state(&transition.becomes);
+    values.extend(of_state.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    values.extend(approved_until(transition).map(|until| ("ttl", ttl(until + REMEMBERED_FOR))));
     values
 }
 

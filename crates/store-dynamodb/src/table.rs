@@ -19,8 +19,8 @@ pub(crate) struct Table {
     pub(crate) name: String,
 }
 
-/// A conditional change of one item. In the expressions `#name` is the attribute of that name: half of our names are
-/// reserved words there.
+/// A conditional change of one item. In the expressions `#name` is the attribute of that name, since half of our
+/// names are reserved words there, and `:name` the value of that name.
 pub(crate) struct Change<'a> {
     pub(crate) expression: &'a str,
     pub(crate) condition: &'a str,

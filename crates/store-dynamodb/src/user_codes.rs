@@ -25,7 +25,7 @@ pub(crate) async fn take(table: &Table, new: &NewRequest, now: Timestamp) -> Res
     ];
     let item = item.map(|(name, value)| (name.to_owned(), value)).into();
     let condition = "attribute_not_exists(#pk) OR #free <= :now OR #request = :own";
-    match table.put(item, condition, vec![(":now", moment(now)), (":own", own)]).await? {
+    match table.put(item, condition, vec![("now", moment(now)), ("own", own)]).await? {
         // Two replicas that put one code at two places each look after they have written: one sees the other at least.
         Written::Done => Ok(!taken_elsewhere(table, new, now).await?),
         Written::Refused(_) => Ok(false),

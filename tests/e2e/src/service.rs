@@ -136,7 +136,7 @@ fn keyring(directory: &Path) -> anyhow::Result<String> {
     Ok(format!("[keyring]\nfile = \"{}\"\n", file.display()))
 }
 
-/// What the servers see of the environment: nothing but this.
+/// What the servers find in the environment, besides what the tests have themselves.
 fn environment(world: &World) -> Vec<(&'static str, String)> {
     vec![
         ("HTTPS_PROXY", format!("http://{}", world.proxy)),

@@ -34,7 +34,7 @@ impl Demo {
 }
 
 /// The newest `device-grant` that cargo has built, in whichever profile.
-fn binary() -> anyhow::Result<PathBuf> {
+pub fn binary() -> anyhow::Result<PathBuf> {
     let built = ["release", "debug"].map(|profile| parts::target().join(profile).join("device-grant"));
     let built = built.into_iter().filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)));
     let newest = built.max().map(|(_, path)| path);

@@ -3,5 +3,5 @@
 mod demo;
 mod person;
 
-pub use demo::Demo;
+pub use demo::{Demo, binary};
 pub use person::Person;

@@ -37,7 +37,7 @@ const LIMITS: Limits =
 
 /// Show the whole flow on this machine, with nothing to set up.
 #[derive(Args, Debug)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Where to listen; port 0 takes any free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -54,7 +54,7 @@ struct Stage {
 }
 
 /// Runs the command.
-pub async fn run(demo: Demo) -> anyhow::Result<()> {
+pub(crate) async fn run(demo: Demo) -> anyhow::Result<()> {
     telemetry::start(LogFormat::Human, if demo.no_device { "info" } else { "error" });
     anyhow::ensure!(
         demo.listen.ip().is_loopback(),

@@ -12,7 +12,7 @@ use crate::television;
 
 /// Log in as a device does: show a code, wait for the approval, print the result.
 #[derive(Args, Debug)]
-pub struct Login {
+pub(crate) struct Login {
     /// The server's public URL.
     #[arg(long, value_name = "URL")]
     issuer: Url,
@@ -31,7 +31,7 @@ pub struct Login {
 }
 
 /// Runs the command.
-pub async fn run(login: Login) -> anyhow::Result<()> {
+pub(crate) async fn run(login: Login) -> anyhow::Result<()> {
     let secret = login.client_secret_file.map(|file| {
         let read = std::fs::read_to_string(&file);
         read.map(|secret| ClientSecret::new(secret.trim_end()))

@@ -1,4 +1,4 @@
 //! One module for each command.
 
-pub mod demo;
-pub mod login;
+pub(crate) mod demo;
+pub(crate) mod login;

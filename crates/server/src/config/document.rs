@@ -1,10 +1,10 @@
 //! What was written, from the file and the environment, checked against the table of settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::environment::{self, Environment};
-use super::keys::{self, CLIENT, Default, KEYS, Kind, LATER};
+use super::keys::{self, CLIENT, KEYS, Kind, LATER};
 use super::problem::{Problem, Problems};
 use super::value::{self, Data, Place, Table, Value};
 
@@ -16,7 +16,14 @@ pub(crate) struct Settings {
     /// What a problem says in front of the name: `client[2].`, say.
     label: String,
     place: Place,
-    values: BTreeMap<&'static str, Value>,
+    values: Values,
+}
+
+#[derive(Default)]
+struct Values {
+    good: BTreeMap<&'static str, Value>,
+    /// What was written but is not of the right kind: a problem already, and not missing too.
+    refused: BTreeSet<&'static str>,
 }
 
 /// Everything that was written.
@@ -24,6 +31,8 @@ pub(crate) struct Document {
     pub(crate) service: Settings,
     pub(crate) clients: Vec<Settings>,
     pub(crate) problems: Problems,
+    /// Whether there was no reading the file at all: then nothing else is worth telling.
+    pub(crate) unreadable: bool,
 }
 
 impl Document {
@@ -34,7 +43,8 @@ impl Document {
             Some(path) => read(path, &mut problems),
             None => (Place::Nowhere, Table::new()),
         };
-        let mut values = BTreeMap::new();
+        let unreadable = !problems.list.is_empty();
+        let mut values = Values::default();
         let mut clients = Vec::new();
         for (name, value) in table {
             match (name.as_str(), value) {
@@ -48,7 +58,7 @@ impl Document {
             }
         }
         let service = Settings { label: String::new(), place, values };
-        let mut document = Self { service, clients, problems };
+        let mut document = Self { service, clients, problems, unreadable };
         environment::lay_over(&mut document, environment);
         document
     }
@@ -66,14 +76,14 @@ impl Document {
 impl Settings {
     /// The value of `path`, as it was written.
     pub(crate) fn written(&self, path: &str) -> Option<&Value> {
-        self.values.get(path)
+        self.values.good.get(path)
     }
 
     /// A text, or its default; `None` without either.
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
         match (self.written(path).map(|value| &value.data), default(path)) {
             (Some(Data::Text(text)), _) => Some(text),
-            (_, Default::Text(text)) => Some(text),
+            (_, keys::Default::Text(text)) => Some(text),
             _ => None,
         }
     }
@@ -83,7 +93,7 @@ impl Settings {
         match (self.written(path).map(|value| &value.data), default(path)) {
             // The table's bounds are those of smaller types, and they were checked.
             (Some(Data::Whole(number)), _) => u32::try_from(*number).ok(),
-            (_, Default::Whole(number)) => Some(number),
+            (_, keys::Default::Whole(number)) => Some(number),
             _ => None,
         }
     }
@@ -91,7 +101,8 @@ impl Settings {
     /// A switch, or its default.
     pub(crate) fn flag(&self, path: &str) -> bool {
         match (self.written(path).map(|value| &value.data), default(path)) {
-            (Some(Data::Flag(flag)), _) | (_, Default::Flag(flag)) => flag == &true,
+            (Some(Data::Flag(flag)), _) => *flag,
+            (_, keys::Default::Flag(flag)) => flag,
             _ => false,
         }
     }
@@ -100,7 +111,7 @@ impl Settings {
     pub(crate) fn texts(&self, path: &str) -> Option<Vec<&str>> {
         match (self.written(path).map(|value| &value.data), default(path)) {
             (Some(Data::List(list)), _) => Some(list.iter().filter_map(as_text).collect()),
-            (_, Default::Texts(list)) => Some(list.to_vec()),
+            (_, keys::Default::Texts(list)) => Some(list.to_vec()),
             _ => None,
         }
     }
@@ -123,11 +134,15 @@ impl Settings {
         format!("{}.{}", self.label, path.rsplit_once('.').map_or(path, |(_, name)| name))
     }
 
-    /// `path` was not written, and there is no doing without.
-    pub(crate) fn missing(&self, path: &str, expected: &str) -> Problem {
+    /// Notes that `path` was not written, and that there is no doing without.
+    pub(crate) fn miss(&self, path: &str, expected: &str, problems: &mut Problems) {
+        if self.values.refused.contains(path) {
+            return;
+        }
         let variable = keys::find(path).and_then(keys::Key::variable);
         let or = variable.map(|name| format!(" (or {name} in the environment)")).unwrap_or_default();
-        Problem::new(self.place.clone(), self.label(path), "nothing", format!("{expected}{or}"))
+        let expected = format!("{expected}{or}");
+        problems.add(Problem::new(self.place.clone(), self.label(path), "nothing", expected));
     }
 
     /// What was written at `path` cannot be.
@@ -175,7 +190,7 @@ fn read_clients(value: &Value, problems: &mut Problems) -> Vec<Settings> {
             problems.refuse(&label, client, "a table");
             continue;
         };
-        let mut values = BTreeMap::new();
+        let mut values = Values::default();
         for (name, value) in table {
             take(&format!("{CLIENT}.{name}"), value.clone(), &label, &mut values, problems);
         }
@@ -185,13 +200,7 @@ fn read_clients(value: &Value, problems: &mut Problems) -> Vec<Settings> {
 }
 
 /// Keeps `value` if the table knows its name and it is of the right kind.
-fn take(
-    path: &str,
-    value: Value,
-    label: &str,
-    values: &mut BTreeMap<&'static str, Value>,
-    problems: &mut Problems,
-) {
+fn take(path: &str, value: Value, label: &str, values: &mut Values, problems: &mut Problems) {
     let shown = match path.strip_prefix("client.") {
         Some(name) if !label.is_empty() => format!("{label}.{name}"),
         _ => path.to_owned(),
@@ -202,9 +211,13 @@ fn take(
     };
     match mismatch(key.kind, &value) {
         None => {
-            values.insert(key.path, value);
+            values.refused.remove(key.path);
+            values.good.insert(key.path, value);
         }
-        Some(found) => problems.add(Problem::new(value.place, shown, found, key.expected())),
+        Some(found) => {
+            values.refused.insert(key.path);
+            problems.add(Problem::new(value.place, shown, found, key.expected()));
+        }
     }
 }
 
@@ -222,7 +235,9 @@ fn mismatch(kind: Kind, value: &Value) -> Option<String> {
         }
         (Kind::Flag, Data::Flag(_)) => true,
         (Kind::Whole(min, max), Data::Whole(number)) => (min..=max).contains(number),
-        (Kind::Texts, Data::List(list)) => return list.iter().find(|one| as_text(one).is_none()).map(Value::found),
+        (Kind::Texts, Data::List(list)) => {
+            return list.iter().find(|one| as_text(one).is_none()).map(Value::found);
+        }
         (Kind::Map, Data::Table(table)) => {
             return table.values().find(|one| as_text(one).is_none()).map(Value::found);
         }
@@ -252,7 +267,8 @@ pub(crate) fn nearest(path: &str) -> String {
         Some((alike, known)) if alike >= ALIKE => format!("`{known}`, the nearest known name"),
         _ => {
             let section = path.rsplit_once('.').map_or("", |(section, _)| section);
-            let same: Vec<_> = KEYS.iter().filter(|key| key.section() == section).map(keys::Key::name).collect();
+            let same: Vec<_> =
+                KEYS.iter().filter(|key| key.section() == section).map(keys::Key::name).collect();
             if same.is_empty() {
                 format!("one of the sections {}", sections().join(", "))
             } else {
@@ -277,8 +293,8 @@ fn is_secret(path: &str) -> bool {
     keys::find(path).is_some_and(|key| matches!(key.kind, Kind::Secret))
 }
 
-fn default(path: &str) -> Default {
-    keys::find(path).map_or(Default::None, |key| key.default)
+fn default(path: &str) -> keys::Default {
+    keys::find(path).map_or(keys::Default::None, |key| key.default)
 }
 
 fn as_text(value: &Value) -> Option<&str> {

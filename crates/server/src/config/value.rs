@@ -103,9 +103,8 @@ fn read_table(table: &DeTable<'_>, place: &dyn Fn(&Range<usize>) -> Place) -> Ta
 fn read(value: &Spanned<DeValue<'_>>, place: &dyn Fn(&Range<usize>) -> Place) -> Value {
     let data = match value.get_ref() {
         DeValue::String(text) => Data::Text(text.to_string()),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).map_or(Data::Other("huge number"), Data::Whole)
-        }
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Data::Other("huge number"), Data::Whole),
         DeValue::Boolean(flag) => Data::Flag(*flag),
         DeValue::Array(list) => Data::List(list.iter().map(|value| read(value, place)).collect()),
         DeValue::Table(table) => Data::Table(read_table(table, place)),

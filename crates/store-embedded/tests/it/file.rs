@@ -46,7 +46,7 @@ async fn a_file_opened_again_has_everything() {
     store.check().await.unwrap();
 }
 
-/// CF-13: two owners of one file are refused, also under another name of it.
+/// Two owners of one file are refused, also under another name of it.
 #[tokio::test]
 async fn a_file_has_one_owner() {
     let place = Place::new();

@@ -100,7 +100,7 @@ async fn the_verifier_goes_to_the_token_endpoint_only() {
     assert_eq!(authorize.query_value("code_challenge"), Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"));
 }
 
-/// CB-10: code, verifier, the same redirect_uri and the credentials, once each, in the configured way; the strict
+/// CB-10: code, verifier, the same `redirect_uri` and the credentials, once each, in the configured way; the strict
 /// pool takes a secret with `+`, `/`, `:` and `%`.
 #[tokio::test]
 async fn the_exchange_sends_everything_once() {

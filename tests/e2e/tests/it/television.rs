@@ -7,7 +7,7 @@ use e2e::{Person, World};
 
 const SCOPE: &str = "openid profile offline_access";
 
-/// TP-02, TP-07, UI-01, UI-11, CB-08, CB-14, SEC-05, LG-04: from start to tokens with the pool on another site, polls on
+/// TP-02, TP-07, UI-01, UI-11, CB-08, CB-14, SEC-04, SEC-05: from start to tokens with the pool on another site, polls on
 /// both replicas.
 #[tokio::test]
 async fn a_television_logs_in_whichever_replica_its_polls_reach() -> anyhow::Result<()> {
@@ -97,7 +97,7 @@ async fn a_denied_television_hears_it_at_every_poll() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// SEC-04: what the browser keeps for us is out of reach of scripts, other hosts and plain http.
+/// What the browser keeps for us is out of reach of scripts, other hosts and plain http.
 async fn check_cookies(person: &Person) -> anyhow::Result<()> {
     let cookies = person.browser().get_all_cookies().await?;
     ensure!(!cookies.is_empty(), "there is no cookie at all");

@@ -2,6 +2,7 @@
 
 mod go;
 mod oauth2_crate;
+mod readme;
 
 use interop::{Demo, Person};
 

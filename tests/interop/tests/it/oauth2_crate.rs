@@ -12,7 +12,7 @@ use oauth2::{
 
 use crate::approve;
 
-/// TP-07, LG-04: a strict client library reads every answer on the way, and refreshes.
+/// TP-07, RT-01: a strict client library reads every answer on the way, and refreshes.
 #[tokio::test]
 async fn the_oauth2_crate_completes_a_login() -> anyhow::Result<()> {
     let demo = Demo::start()?;

@@ -1,0 +1,221 @@
+//! Device clients from `[[client]]`.
+
+use std::collections::BTreeSet;
+
+use device_grant_domain::client::{ClientAuth, DeviceClient, Grants, PoolBinding, TokenSet};
+use device_grant_protocol::{
+    ClientId, ClientSecret, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, Scope,
+};
+
+use super::document::Settings;
+use super::problem::Problems;
+use super::{secrets, service};
+
+const LINES: &str = r#"at least one device client, in lines such as
+
+[[client]]
+id = "living-room-tv"
+name = "Living Room TV"
+auth_method = "none"
+scopes = ["openid", "profile"]
+
+or, for a client with a secret, secret_file = "…" instead of auth_method"#;
+
+pub(super) fn build(clients: &[Settings], service: &Settings, problems: &mut Problems) -> Vec<DeviceClient> {
+    if clients.is_empty() {
+        service.miss("client", LINES, problems);
+    }
+    let mut ids = BTreeSet::new();
+    let mut pool_ids: BTreeSet<&str> = service.text("upstream.client_id").into_iter().collect();
+    let mut built = Vec::new();
+    for settings in clients {
+        if settings.text("client.id").is_some_and(|id| !ids.insert(id)) {
+            problems.add(settings.wrong("client.id", "an id that no other client has"));
+        }
+        let pool_id = match settings.text("client.upstream_client_id") {
+            Some("same") => settings.text("client.id"),
+            other => other,
+        };
+        // Refresh tokens of a shared pool client must be sealed to their device client; these would not be.
+        if pool_id.is_some_and(|id| !pool_ids.insert(id)) {
+            let expected =
+                "a pool client that nobody else here has; without this key the service's own is shared";
+            problems.add(settings.wrong("client.upstream_client_id", expected));
+        }
+        built.extend(client(settings, service, problems));
+    }
+    built
+}
+
+fn client(settings: &Settings, service: &Settings, problems: &mut Problems) -> Option<DeviceClient> {
+    let id = id(settings, problems);
+    let secret = secrets::read(settings, "client.secret", "client.secret_file", problems);
+    let auth = auth(settings, secret.as_ref(), problems);
+    let pool_client = pool_binding(settings, service, secret, problems);
+    let scopes = scope(settings, "client.scopes", problems);
+    let extra_scopes = scope(settings, "client.extra_scopes", problems).unwrap_or_default();
+    let (default_scope, scopes) = (default_scope(settings, scopes.as_ref(), problems), scopes);
+    let token_set = match settings.text("client.token_set") {
+        Some(text) => token_set(settings, "client.token_set", text, problems),
+        None => token_set(service, "codes.token_set", service.text("codes.token_set")?, problems),
+    };
+    let grants = grants(settings, problems);
+    let id = id?;
+    Some(DeviceClient {
+        name: settings.text("client.name").unwrap_or(id.as_str()).to_owned(),
+        id,
+        auth: auth?,
+        pool_client: pool_client?,
+        scopes: scopes?,
+        default_scope: default_scope?,
+        extra_scopes,
+        token_set: token_set?,
+        lifetime: settings
+            .whole("client.lifetime_s")
+            .map(|_| service::seconds(settings, "client.lifetime_s")),
+        grants,
+    })
+}
+
+fn id(settings: &Settings, problems: &mut Problems) -> Option<ClientId> {
+    const PATH: &str = "client.id";
+    let Some(text) = settings.text(PATH) else {
+        settings.miss(PATH, "the client_id of the device", problems);
+        return None;
+    };
+    text.parse().map_err(|error| problems.add(settings.wrong(PATH, format!("an id ({error})")))).ok()
+}
+
+fn auth(settings: &Settings, secret: Option<&ClientSecret>, problems: &mut Problems) -> Option<ClientAuth> {
+    const METHOD: &str = "client.auth_method";
+    const HASH: &str = "client.secret_hash";
+    let hash = settings.text(HASH).and_then(|text| {
+        let hash = hash(text);
+        if hash.is_none() {
+            problems.add(settings.wrong(HASH, "sha256: and 64 hexadecimal digits"));
+        }
+        hash
+    });
+    if secret.is_some() && settings.text(HASH).is_some() {
+        problems.add(settings.wrong(HASH, "either this or the secret itself"));
+    }
+    let has_secret =
+        ["client.secret", "client.secret_file", HASH].iter().any(|path| settings.text(path).is_some());
+    let post = match (settings.text(METHOD), has_secret) {
+        (Some("none"), false) => return Some(ClientAuth::None),
+        (Some("none"), true) => {
+            problems.add(settings.wrong(METHOD, "a method with a secret, since the client has one"));
+            return None;
+        }
+        (Some(_), false) => {
+            settings.miss(
+                "client.secret_file",
+                "the secret of the client, as secret, secret_file or secret_hash",
+                problems,
+            );
+            return None;
+        }
+        (None, false) => {
+            // What was written but refused has its own problem already.
+            let expected = "\"none\" for a public client; or a secret, as secret, secret_file or secret_hash";
+            settings.miss(METHOD, expected, problems);
+            return None;
+        }
+        (method, true) => method != Some("client_secret_basic"),
+    };
+    match (secret, hash) {
+        (Some(secret), _) => Some(ClientAuth::secret(secret, post)),
+        (None, hash) => hash.map(|hash| ClientAuth::Secret { hash, post }),
+    }
+}
+
+fn hash(text: &str) -> Option<[u8; 32]> {
+    let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64 && digits.is_ascii())?;
+    let mut hash = [0; 32];
+    for (byte, at) in hash.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
+    }
+    Some(hash)
+}
+
+fn pool_binding(
+    settings: &Settings,
+    service: &Settings,
+    secret: Option<ClientSecret>,
+    problems: &mut Problems,
+) -> Option<PoolBinding> {
+    const PATH: &str = "client.upstream_client_id";
+    const SECRET: &str = "client.upstream_client_secret";
+    let own_secret = secrets::read(settings, SECRET, "client.upstream_client_secret_file", problems);
+    let own = |id: &str, secret| Some(PoolBinding::Own(service::pool_client(service, id, secret)));
+    match (settings.text(PATH), own_secret) {
+        (None, None) => Some(PoolBinding::Shared),
+        (None, Some(_)) => {
+            settings.miss(PATH, "the pool client whose secret is given", problems);
+            None
+        }
+        (Some("same"), Some(_)) => {
+            problems.add(
+                settings.wrong(PATH, "no secret of its own: \"same\" means the client's own id and secret"),
+            );
+            None
+        }
+        (Some("same"), None) if settings.text("client.secret_hash").is_some() => {
+            let expected = "the secret itself, as secret or secret_file: at the callback the pool wants it, and a hash \
+                            does not give it";
+            problems.add(settings.wrong(PATH, expected));
+            None
+        }
+        (Some("same"), None) => own(settings.text("client.id")?, secret),
+        (Some(id), secret) => own(id, secret),
+    }
+}
+
+fn scope(settings: &Settings, path: &str, problems: &mut Problems) -> Option<Scope> {
+    let texts = settings.texts(path)?;
+    let one_token = |text: &&str| !text.is_empty() && !text.contains(' ') && text.parse::<Scope>().is_ok();
+    if !texts.iter().all(one_token) {
+        let expected = "scopes such as \"openid\", one in each text (RFC 6749 section 3.3)";
+        problems.add(settings.wrong(path, expected));
+        return None;
+    }
+    let scope = texts.join(" ").parse();
+    scope.map_err(|error| problems.add(settings.wrong(path, format!("fewer scopes ({error})")))).ok()
+}
+
+fn default_scope(settings: &Settings, scopes: Option<&Scope>, problems: &mut Problems) -> Option<Scope> {
+    const PATH: &str = "client.default_scope";
+    let scopes = scopes?;
+    if settings.written(PATH).is_none() {
+        let openid = scopes.filter(|token| token == "openid");
+        return Some(if openid.is_empty() { scopes.clone() } else { openid });
+    }
+    let default = scope(settings, PATH, problems)?;
+    if !default.within(scopes) {
+        problems.add(settings.wrong(PATH, "only what client.scopes allows"));
+    }
+    Some(default)
+}
+
+fn token_set(settings: &Settings, path: &str, text: &str, problems: &mut Problems) -> Option<TokenSet> {
+    let kinds: Vec<_> = text.split('+').map(str::trim).collect();
+    let known = kinds.iter().all(|kind| ["ID", "ACCESS", "REFRESH"].contains(kind));
+    if !known || !kinds.contains(&"ACCESS") {
+        problems.add(settings.wrong(path, "ID, ACCESS, REFRESH joined by +, ACCESS always among them"));
+        return None;
+    }
+    Some(TokenSet { id: kinds.contains(&"ID"), refresh: kinds.contains(&"REFRESH") })
+}
+
+fn grants(settings: &Settings, problems: &mut Problems) -> Grants {
+    const PATH: &str = "client.grant_types";
+    let grants = settings.texts(PATH).unwrap_or_default();
+    if !grants.iter().all(|grant| [GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN].contains(grant)) {
+        let expected = format!("{GRANT_TYPE_DEVICE_CODE} and {GRANT_TYPE_REFRESH_TOKEN} only");
+        problems.add(settings.wrong(PATH, expected));
+    }
+    Grants {
+        device_code: grants.contains(&GRANT_TYPE_DEVICE_CODE),
+        refresh_token: grants.contains(&GRANT_TYPE_REFRESH_TOKEN),
+    }
+}

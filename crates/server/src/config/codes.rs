@@ -1,0 +1,95 @@
+//! Codes, and the guard that lets no weak ones start (UC-01, UC-02).
+
+use device_grant_domain::codes::{
+    ANY_CODE_BITS, CodeFormat, FormatError, GUESS_BITS, GuessStrength, MIN_DEVICE_CODE_BITS,
+};
+
+use super::document::Settings;
+use super::problem::Problems;
+
+/// An account and a network each have guesses of their own, and one guesser has both.
+const COUNTERS_OF_ONE_GUESSER: u32 = 2;
+
+pub(super) struct Codes {
+    pub(super) device_code: CodeFormat,
+    pub(super) user_code: CodeFormat,
+}
+
+pub(super) fn build(service: &Settings, problems: &mut Problems) -> Option<Codes> {
+    let device_code = device_code(service, problems);
+    let user_code = user_code(service, problems);
+    if service.whole("codes.lifetime_s") <= service.whole("codes.min_trip_s") {
+        let expected = "a longer life than codes.min_trip_s, or nobody could ever authorize";
+        problems.add(service.wrong("codes.lifetime_s", expected));
+    }
+    Some(Codes { device_code: device_code?, user_code: user_code? })
+}
+
+fn device_code(service: &Settings, problems: &mut Problems) -> Option<CodeFormat> {
+    const FORMAT: &str = "codes.device_code_format";
+    let length = service.whole("codes.device_code_length")? as usize;
+    let format = CodeFormat::device_code(service.text(FORMAT)?, length);
+    let format = well_formed(service, FORMAT, format, problems)?;
+    if format.bits() < MIN_DEVICE_CODE_BITS {
+        let expected = format!(
+            "device codes of {MIN_DEVICE_CODE_BITS} random bits at least; with {length} characters of this format \
+             they have {:.1}",
+            format.bits()
+        );
+        problems.add(service.wrong(FORMAT, expected));
+    }
+    Some(format)
+}
+
+fn user_code(service: &Settings, problems: &mut Problems) -> Option<CodeFormat> {
+    const FORMAT: &str = "codes.user_code_format";
+    let (letters, length) = (service.text(FORMAT)?, service.whole("codes.user_code_length")? as usize);
+    let grouped = service.flag("codes.user_code_grouped");
+    let format = well_formed(service, FORMAT, CodeFormat::user_code(letters, length, grouped), problems)?;
+    let pairs = format.confusable_pairs();
+    if !pairs.is_empty() {
+        let pairs: Vec<_> = pairs.iter().map(|(one, other)| format!("{one}/{other}")).collect();
+        let warning = "people take these characters of user codes for one another";
+        problems.warnings.push(format!("{FORMAT} {letters:?}: {warning}: {}", pairs.join(", ")));
+    }
+    guard(service, &format, letters, problems);
+    Some(format)
+}
+
+/// Refuses, with the figure, what can be guessed too easily.
+fn guard(service: &Settings, format: &CodeFormat, letters: &str, problems: &mut Problems) {
+    let figure = |path| service.whole(path).unwrap_or(u32::MAX);
+    let guesses = figure("limits.guesses_per_code_life").saturating_mul(COUNTERS_OF_ONE_GUESSER);
+    let live = figure("codes.expected_live_requests");
+    let strength = GuessStrength::of(format, guesses, live);
+    if strength.is_enough() {
+        return;
+    }
+    let found = format!(
+        "user codes of {:.1} bits: one guesser with {guesses} guesses hits a given code with 2^-{:.1} and any of \
+         {live} live codes with 2^-{:.1}",
+        strength.bits, strength.one_code, strength.any_code
+    );
+    if service.flag("codes.allow_weak_codes") {
+        problems.warnings.push(format!("weak codes are allowed, which gives {found}"));
+        return;
+    }
+    let enough = (format.length()..=CodeFormat::MAX_LENGTH).find(|length| {
+        CodeFormat::user_code(letters, *length, false)
+            .is_ok_and(|longer| GuessStrength::of(&longer, guesses, live).is_enough())
+    });
+    let length = enough.map_or_else(String::new, |length| format!(": a length of {length}, say"));
+    let expected = format!("2^-{GUESS_BITS} and 2^-{ANY_CODE_BITS} at most{length} (these are {found})");
+    problems.add(service.wrong("codes.user_code_format", expected));
+}
+
+fn well_formed(
+    service: &Settings,
+    path: &str,
+    format: Result<CodeFormat, FormatError>,
+    problems: &mut Problems,
+) -> Option<CodeFormat> {
+    format
+        .map_err(|error| problems.add(service.wrong(path, format!("letters of # a A b B ! ({error})"))))
+        .ok()
+}

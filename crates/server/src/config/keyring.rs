@@ -1,0 +1,122 @@
+//! Where the keys are.
+
+use std::path::{Path, PathBuf};
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use device_grant_domain::{KeyMaterial, Keyring, Purpose};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::document::Settings;
+use super::problem::Problems;
+use super::{StoreConfig, secrets, value};
+
+/// Where the keys are.
+#[derive(Clone)]
+pub(crate) enum KeyringSource {
+    /// These, from a file or from the environment.
+    Given(Vec<KeyMaterial>),
+    /// In the file beside the embedded store, which is made with the store.
+    BesideStore(PathBuf),
+}
+
+/// The content of a keyring file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    key: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    number: u8,
+    purpose: Purpose,
+    active: bool,
+    secret: SecretString,
+}
+
+pub(super) fn source(
+    service: &Settings,
+    store: &StoreConfig,
+    problems: &mut Problems,
+) -> Option<KeyringSource> {
+    const FILE: &str = "keyring.file";
+    const KEYS: &str = "keyring.keys";
+    let (path, text) = match (service.text(KEYS), service.text(FILE), store) {
+        (Some(_), Some(_), _) => {
+            problems.add(service.wrong(FILE, format!("either this or {KEYS}")));
+            return None;
+        }
+        (Some(text), None, _) => (KEYS, Zeroizing::new(text.to_owned())),
+        (None, Some(_), _) => (FILE, secrets::content(service, FILE, problems)?),
+        (None, None, StoreConfig::Embedded(store)) => {
+            return Some(KeyringSource::BesideStore(beside(store)));
+        }
+        (None, None, StoreConfig::DynamoDb(_)) => {
+            let expected = "keys that all replicas share: make them with `device-grant init --keyring FILE` and name \
+                            that file here";
+            service.miss(FILE, expected, problems);
+            return None;
+        }
+    };
+    let keys = decode(&text).map_err(|why| problems.add(service.wrong(path, format!("a keyring: {why}"))));
+    keys.ok().map(KeyringSource::Given)
+}
+
+/// `<store>.keys`.
+fn beside(store: &Path) -> PathBuf {
+    let mut path = store.to_owned().into_os_string();
+    path.push(".keys");
+    path.into()
+}
+
+/// The keys in the file at `path`.
+pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<KeyMaterial>> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|error| anyhow::anyhow!("cannot read the keyring {name}: {error}"))?;
+    decode(&text).map_err(|why| anyhow::anyhow!("the keyring {name} cannot be used: {why}"))
+}
+
+/// The words never quote the text: it holds secrets.
+fn decode(text: &str) -> Result<Vec<KeyMaterial>, String> {
+    let file: File = toml::from_str(text).map_err(|error| {
+        let line = value::line_of(text, error.span().unwrap_or_default().start);
+        format!("its line {line} is no [[key]] with number (0 to 255), purpose (\"request\" or \"durable\"), active and secret")
+    })?;
+    let keys = file.key.into_iter().map(|entry| {
+        let secret = BASE64_URL_SAFE_NO_PAD.decode(entry.secret.expose_secret()).map(Zeroizing::new);
+        let secret = secret.ok().and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+        let (number, purpose, active) = (entry.number, entry.purpose, entry.active);
+        let secret =
+            secret.ok_or_else(|| format!("the secret of key {number} is not 32 bytes in base64url"))?;
+        Ok(KeyMaterial { number, purpose, active, secret: Zeroizing::new(secret) })
+    });
+    let keys = keys.collect::<Result<Vec<_>, String>>()?;
+    Keyring::new(keys.clone()).map_err(|error| error.to_string())?;
+    Ok(keys)
+}
+
+/// The content of a keyring file with these keys.
+pub(crate) fn encode(keys: &[KeyMaterial]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::from(
+        "# Keys of device-grant: secret, needed by every replica, and not to be lost.\n",
+    ));
+    for key in keys {
+        let purpose = match key.purpose {
+            Purpose::Request => "request",
+            Purpose::Durable => "durable",
+        };
+        let secret = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(key.secret.as_slice()));
+        text.push_str(&format!(
+            "\n[[key]]\nnumber = {}\npurpose = \"{purpose}\"\nactive = {}\nsecret = \"{}\"\n",
+            key.number,
+            key.active,
+            secret.as_str()
+        ));
+    }
+    text
+}

@@ -1,0 +1,120 @@
+//! The configuration: a file, the environment over it, and everything that is wrong with them at once.
+
+mod clients;
+mod codes;
+mod document;
+mod environment;
+mod keyring;
+mod keys;
+mod problem;
+mod reference;
+mod secrets;
+mod service;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use device_grant_domain::Settings;
+use device_grant_domain::client::DeviceClient;
+use device_grant_upstream::OidcPoolConfig;
+use device_grant_web::WebConfig;
+
+use document::Document;
+pub(crate) use environment::Environment;
+pub(crate) use keyring::{KeyringSource, encode as encode_keyring, read_file as read_keyring};
+pub(crate) use problem::{Problems, WrongConfiguration};
+pub(crate) use reference::reference;
+pub(crate) use service::is_loopback;
+
+/// The file that is read when no other is named, if it is there.
+pub(crate) const DEFAULT_FILE: &str = "device-grant.toml";
+
+/// Everything that an operator decides.
+pub(crate) struct Config {
+    pub(crate) settings: Settings,
+    pub(crate) clients: Vec<DeviceClient>,
+    pub(crate) pool: OidcPoolConfig,
+    pub(crate) store: StoreConfig,
+    pub(crate) keyring: KeyringSource,
+    pub(crate) web: WebConfig,
+    pub(crate) network: Network,
+    pub(crate) log: Log,
+    /// What works but should be looked at.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where requests live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreConfig {
+    /// In one file.
+    Embedded(PathBuf),
+    /// In a table.
+    DynamoDb(Table),
+}
+
+/// A DynamoDB table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) region: Option<String>,
+    pub(crate) endpoint_url: Option<String>,
+    pub(crate) timeout: Duration,
+}
+
+/// How connections are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    /// Address and port.
+    pub(crate) listen: String,
+    /// The longest wait for a request's head; also the idle time of a connection.
+    pub(crate) header_timeout: Duration,
+    pub(crate) max_connections: usize,
+    /// Between the first word of the end and the last accepted connection.
+    pub(crate) drain_delay: Duration,
+    /// For open requests to finish.
+    pub(crate) drain_timeout: Duration,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Json,
+    Human,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    pub(crate) level: String,
+}
+
+/// The whole configuration, or every problem in it.
+pub(crate) fn load(file: Option<&Path>, environment: &Environment) -> Result<Config, WrongConfiguration> {
+    let Document { service, clients, mut problems, unreadable } = Document::load(file, environment);
+    if unreadable {
+        return Err(WrongConfiguration(problems.list));
+    }
+    let config = service::build(&service, &clients, &mut problems);
+    match config {
+        Some(config) if problems.list.is_empty() => Ok(Config { warnings: problems.warnings, ..config }),
+        _ => Err(WrongConfiguration(problems.list)),
+    }
+}
+
+/// Only what `migrate` needs: the store, and how to log. What else is wrong with the file's form is told too.
+pub(crate) fn load_store(
+    file: Option<&Path>,
+    environment: &Environment,
+) -> Result<(StoreConfig, Log), WrongConfiguration> {
+    let Document { service, mut problems, unreadable, .. } = Document::load(file, environment);
+    if unreadable {
+        return Err(WrongConfiguration(problems.list));
+    }
+    let loaded = (service::store(&service, &mut problems), service::log(&service));
+    if problems.list.is_empty() { Ok(loaded) } else { Err(WrongConfiguration(problems.list)) }
+}

@@ -1,0 +1,234 @@
+//! From checked settings to what the rooms below take.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use device_grant_domain::Settings as DomainSettings;
+use device_grant_domain::limits::StartLimits;
+use device_grant_domain::pool::PoolClient;
+use device_grant_domain::store::Consistency;
+use device_grant_protocol::{AuthMethod, ClientSecret};
+use device_grant_upstream::OidcPoolConfig;
+use device_grant_web::{OnStoreFailure, WebConfig};
+use ipnet::IpNet;
+use url::{Host, Url};
+
+use super::document::Settings;
+use super::problem::Problems;
+use super::{Config, Log, LogFormat, Network, StoreConfig, Table, clients, codes, keyring, secrets};
+
+/// Parameters of an authorization request that are ours alone.
+const OUR_PARAMETERS: &[&str] = &[
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+];
+
+/// Builds what can be built and notes what is wrong with the rest; with a problem noted the result is not used.
+pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Problems) -> Option<Config> {
+    let public_url = public_url(service, problems);
+    let pool = pool(service, problems);
+    let service_client = service_client(service, problems);
+    let codes = codes::build(service, problems);
+    let store = store(service, problems);
+    let keyring = keyring::source(service, &store, problems);
+    let clients = clients::build(clients, service, problems);
+    let web = web(service, problems);
+    let network = network(service, problems);
+    let authorize_params = authorize_params(service, problems);
+    let (public_url, pool, service_client, codes) = (public_url?, pool?, service_client?, codes?);
+    let settings = DomainSettings {
+        public_url,
+        device_code: codes.device_code,
+        user_code: codes.user_code,
+        lifetime: seconds(service, "codes.lifetime_s"),
+        interval: service.whole("codes.interval_s")?,
+        poll_reads: match service.text("polls.poll_reads") {
+            Some("consistent") => Consistency::Strong,
+            _ => Consistency::Eventual,
+        },
+        service_client,
+        authorize_params,
+        guess_limit: service.whole("limits.guesses_per_code_life")?,
+        start_limits: StartLimits {
+            per_network: service.whole("limits.starts_per_minute_per_network")?,
+            per_client_and_network: service.whole("limits.starts_per_minute_per_client_and_network")?,
+        },
+        min_trip: seconds(service, "codes.min_trip_s"),
+        exchange_deadline: pool.longest_exchange(),
+        store_deadline: seconds(service, "store.timeout_s"),
+        clock_skew: seconds(service, "store.clock_skew_s"),
+    };
+    let (keyring, log, warnings) = (keyring?, log(service), Vec::new());
+    Some(Config { settings, clients, pool, store, keyring, web, network, log, warnings })
+}
+
+pub(super) fn seconds(service: &Settings, path: &str) -> Duration {
+    Duration::from_secs(service.whole(path).unwrap_or_default().into())
+}
+
+/// Whether `url` names this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn public_url(service: &Settings, problems: &mut Problems) -> Option<Url> {
+    const PATH: &str = "public_url";
+    const EXPECTED: &str = "an origin: https:// and a host, such as https://login.example.com";
+    let Some(text) = service.text(PATH) else {
+        service.miss(PATH, EXPECTED, problems);
+        return None;
+    };
+    let is_origin = |url: &Url| {
+        let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        bare && url.password().is_none() && url.path() == "/" && url.has_host()
+    };
+    match Url::parse(text).ok().filter(is_origin) {
+        Some(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => Some(url),
+        Some(url) if url.scheme() == "http" => {
+            problems.add(service.wrong(PATH, "https; plain http is for the loopback only"));
+            None
+        }
+        _ => {
+            problems.add(service.wrong(PATH, EXPECTED));
+            None
+        }
+    }
+}
+
+fn pool(service: &Settings, problems: &mut Problems) -> Option<OidcPoolConfig> {
+    const PATH: &str = "upstream.issuer";
+    const EXPECTED: &str = "the https URL of the user pool's issuer";
+    let Some(issuer) = service.text(PATH) else {
+        service.miss(PATH, &format!("{EXPECTED}, or CUP_ID and CUP_REGION for Cognito"), problems);
+        return None;
+    };
+    let bare = |url: &Url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    match Url::parse(issuer).ok().filter(bare) {
+        Some(url) if url.scheme() == "https" && url.has_host() => {}
+        Some(url) if url.scheme() == "http" && is_loopback(&url) => {}
+        Some(url) if url.scheme() == "http" => {
+            problems.add(service.wrong(PATH, "https; plain http is for a pool on the loopback only"));
+        }
+        _ => problems.add(service.wrong(PATH, EXPECTED)),
+    }
+    Some(OidcPoolConfig {
+        account_claim: service.text("upstream.account_claim")?.to_owned(),
+        leeway: seconds(service, "upstream.leeway_s"),
+        total_timeout: seconds(service, "upstream.timeout_s"),
+        allow_http: issuer.starts_with("http://"),
+        ..OidcPoolConfig::new(issuer)
+    })
+}
+
+fn service_client(service: &Settings, problems: &mut Problems) -> Option<PoolClient> {
+    const PATH: &str = "upstream.client_id";
+    let secret = secrets::read(service, "upstream.client_secret", "upstream.client_secret_file", problems);
+    let Some(client_id) = service.text(PATH) else {
+        service.miss(PATH, "the id of this service's client at the user pool", problems);
+        return None;
+    };
+    Some(pool_client(service, client_id, secret))
+}
+
+/// A client of the pool, authenticating as the pool's section says.
+pub(super) fn pool_client(service: &Settings, client_id: &str, secret: Option<ClientSecret>) -> PoolClient {
+    let auth_method = match (&secret, service.text("upstream.client_auth")) {
+        (None, _) => AuthMethod::None,
+        (Some(_), Some("client_secret_post")) => AuthMethod::ClientSecretPost,
+        (Some(_), _) => AuthMethod::ClientSecretBasic,
+    };
+    PoolClient { client_id: client_id.to_owned(), secret, auth_method }
+}
+
+fn authorize_params(service: &Settings, problems: &mut Problems) -> Vec<(String, String)> {
+    const PATH: &str = "upstream.authorize_params";
+    let pairs = service.pairs(PATH);
+    if let Some((name, _)) = pairs.iter().find(|(name, _)| OUR_PARAMETERS.contains(name)) {
+        let expected = format!("parameters that the service does not set itself (it sets {name})");
+        problems.add(service.wrong(PATH, expected));
+    }
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+pub(super) fn store(service: &Settings, problems: &mut Problems) -> StoreConfig {
+    const ENDPOINT: &str = "store.endpoint_url";
+    let text = |path| service.text(path).map(str::to_owned);
+    if service.text("store.kind") != Some("dynamodb") {
+        return StoreConfig::Embedded(PathBuf::from(text("store.path").unwrap_or_default()));
+    }
+    let is_endpoint = |text: &str| Url::parse(text).is_ok_and(|url| url.has_host());
+    if service.text(ENDPOINT).is_some_and(|text| !is_endpoint(text)) {
+        problems.add(service.wrong(ENDPOINT, "a URL such as http://127.0.0.1:8000"));
+    }
+    StoreConfig::DynamoDb(Table {
+        name: text("store.table").unwrap_or_default(),
+        region: text("store.region"),
+        endpoint_url: text(ENDPOINT),
+        timeout: seconds(service, "store.timeout_s"),
+    })
+}
+
+fn web(service: &Settings, problems: &mut Problems) -> WebConfig {
+    WebConfig {
+        service_name: service.text("web.service_name").unwrap_or_default().to_owned(),
+        trusted_proxies: trusted_proxies(service, problems),
+        sample_way: service.flag("web.sample_way"),
+        on_store_failure: match service.text("polls.on_store_failure") {
+            Some("503") => OnStoreFailure::ServiceUnavailable,
+            _ => OnStoreFailure::SlowDown,
+        },
+    }
+}
+
+fn trusted_proxies(service: &Settings, problems: &mut Problems) -> Vec<IpNet> {
+    const PATH: &str = "network.trusted_proxies";
+    let mut networks = Vec::new();
+    for text in service.texts(PATH).unwrap_or_default() {
+        match text
+            .parse::<IpNet>()
+            .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
+        {
+            Ok(network) => networks.push(network),
+            Err(_) => {
+                let expected = format!("networks such as 10.0.0.0/8; {text:?} is none");
+                problems.add(service.wrong(PATH, expected));
+            }
+        }
+    }
+    networks
+}
+
+fn network(service: &Settings, problems: &mut Problems) -> Network {
+    let listen = service.text("listen").unwrap_or_default();
+    let has_port = listen.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if !has_port {
+        problems.add(service.wrong("listen", "an address and a port, such as 0.0.0.0:8080"));
+    }
+    Network {
+        listen: listen.to_owned(),
+        header_timeout: seconds(service, "network.header_timeout_s"),
+        max_connections: service.whole("network.max_connections").map_or(usize::MAX, |most| most as usize),
+        drain_delay: seconds(service, "network.drain_delay_s"),
+        drain_timeout: seconds(service, "network.drain_timeout_s"),
+    }
+}
+
+pub(super) fn log(service: &Settings) -> Log {
+    let format = match service.text("log.format") {
+        Some("human") => LogFormat::Human,
+        _ => LogFormat::Json,
+    };
+    Log { format, level: service.text("log.level").unwrap_or_default().to_owned() }
+}

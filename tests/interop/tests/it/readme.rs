@@ -1,0 +1,98 @@
+//! What the README tells people to run.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use device_grant_testkit::parts::Process;
+use interop::{Demo, Person, binary};
+use serde_json::Value;
+
+use crate::approve;
+
+const README: &str = include_str!("../../../../README.md");
+
+/// Every command of the README, and what runs it.
+const COMMANDS: [(&str, &str); 8] = [
+    ("cargo run --release -- demo", "the_demo_logs_a_television_in"),
+    ("cargo xtask test", ".ci/run"),
+    ("curl --silent --data client_id=demo-tv", "the_two_requests_of_a_device_work_with_curl"),
+    (
+        "curl --silent --data client_id=demo-tv --data grant_type=urn:ietf:params:oauth:grant-type:device_code",
+        "the_two_requests_of_a_device_work_with_curl",
+    ),
+    ("device-grant doctor --config device-grant.toml", "the_configurations_of_the_readme_serve"),
+    ("device-grant serve --config device-grant.toml", "the_configurations_of_the_readme_serve"),
+    ("device-grant init --keyring device-grant.keys", "tests/e2e: every scenario starts with it"),
+    ("device-grant migrate --config device-grant.toml", "tests/e2e: every scenario starts with it"),
+];
+
+/// The lines of the README's blocks of one language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    README.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn every_command_of_the_readme_is_run_somewhere() -> anyhow::Result<()> {
+    let lines: Vec<&str> = blocks("sh").into_iter().flat_map(str::lines).collect();
+    for line in &lines {
+        let runs = COMMANDS.iter().any(|(command, _)| line.starts_with(command));
+        ensure!(runs, "nothing runs: {line}");
+    }
+    for (command, _) in COMMANDS {
+        ensure!(lines.iter().any(|line| line.starts_with(command)), "not in the README any more: {command}");
+    }
+    let ci = include_str!("../../../../.ci/run");
+    ensure!(ci.contains("exec cargo xtask test\n"), "the test command is what CI runs");
+    Ok(())
+}
+
+/// The television in the terminal, and the person whom it asks to open the page.
+#[tokio::test]
+async fn the_demo_logs_a_television_in() -> anyhow::Result<()> {
+    let mut command = Command::new(binary()?);
+    command.args(["demo", "--listen", "127.0.0.1:0"]);
+    let mut demo = Process::start("television", &command);
+    let patience = Duration::from_secs(30);
+    let after = |line: &str, words: &str| line.split(words).nth(1).map(|rest| rest.trim().to_owned());
+    let line = demo.wait_for_line(patience, |line| line.contains("or open")).map_err(anyhow::Error::msg)?;
+    let address = after(&line, "or open").context("no address")?;
+    let line = demo.wait_for_line(patience, |line| line.contains("and enter")).map_err(anyhow::Error::msg)?;
+    let user_code = after(&line, "and enter").context("no code")?;
+    let outcome = Person::new("alice", "alice")?.approve(&address, &user_code).await?;
+    ensure!(outcome == "approved", "{outcome}");
+    demo.wait_for_line(patience, |line| line.contains("account        Alice")).map_err(anyhow::Error::msg)?;
+    ensure!(demo.output().contains("Connected."), "{}", demo.output());
+    Ok(())
+}
+
+/// DA-01, TP-02, TP-07: start and poll, as the README writes them.
+#[tokio::test]
+async fn the_two_requests_of_a_device_work_with_curl() -> anyhow::Result<()> {
+    let demo = Demo::start()?;
+    let curls: Vec<&str> =
+        blocks("sh").into_iter().flat_map(str::lines).filter(|line| line.starts_with("curl")).collect();
+    let [start, poll] = curls[..] else { anyhow::bail!("the README has two requests: {curls:?}") };
+    let codes = shell(&demo, start, "")?;
+    let text = |member: &str| codes[member].as_str().with_context(|| format!("no {member} in {codes}"));
+    let device_code = text("device_code")?;
+    ensure!(shell(&demo, poll, device_code)?["error"] == "authorization_pending");
+    approve(&demo, text("verification_uri")?, text("user_code")?).await?;
+    ensure!(shell(&demo, poll, device_code)?["access_token"].is_string());
+    Ok(())
+}
+
+/// Runs a line of the README against the demo, which listens on another port than the README's.
+fn shell(demo: &Demo, line: &str, device_code: &str) -> anyhow::Result<Value> {
+    let line = line.replace("http://127.0.0.1:8080", demo.fact("base_url")?);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &line])
+        .env("DEVICE_CODE", device_code)
+        .env("NO_PROXY", "127.0.0.1")
+        .stdin(Stdio::null());
+    let output = command.output()?;
+    ensure!(output.status.success(), "{line}: {output:?}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
