@@ -44,10 +44,7 @@ impl DevPoolConfig {
         Self {
             issuer,
             clients: Vec::new(),
-            users: vec![
-                DevUser::named("alice", "Alice Example"),
-                DevUser::named("bob", "Bob Example"),
-            ],
+            users: vec![DevUser::named("alice", "Alice Example"), DevUser::named("bob", "Bob Example")],
             signing: SigningAlgorithm::Es256,
             code_lifetime: Duration::from_mins(1),
             token_lifetime: Duration::from_hours(1),
@@ -84,10 +81,7 @@ impl DevClient {
         client_secret: impl Into<String>,
         redirect_uri: impl Into<String>,
     ) -> Self {
-        Self {
-            client_secret: Some(client_secret.into()),
-            ..Self::public(client_id, redirect_uri)
-        }
+        Self { client_secret: Some(client_secret.into()), ..Self::public(client_id, redirect_uri) }
     }
 
     /// A public client.

@@ -87,10 +87,7 @@ struct Gate {
 impl Hold {
     /// A closed gate.
     pub fn new() -> Self {
-        Self(Arc::new(Gate {
-            arrivals: Semaphore::new(0),
-            barrier: Semaphore::new(0),
-        }))
+        Self(Arc::new(Gate { arrivals: Semaphore::new(0), barrier: Semaphore::new(0) }))
     }
 
     /// Waits until a request stands at the gate. Each call accounts for one more request.
@@ -132,11 +129,7 @@ pub struct CannedResponse {
 impl CannedResponse {
     /// Any body of any type.
     pub fn new(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            headers: vec![("content-type".into(), content_type.into())],
-            body: body.into(),
-        }
+        Self { status, headers: vec![("content-type".into(), content_type.into())], body: body.into() }
     }
 
     /// A JSON body.
@@ -146,10 +139,7 @@ impl CannedResponse {
 
     /// A 200 whose JSON body is larger than `bytes`.
     pub fn oversized(bytes: usize) -> Self {
-        Self::json(
-            StatusCode::OK,
-            &serde_json::json!({ "padding": "a".repeat(bytes) }),
-        )
+        Self::json(StatusCode::OK, &serde_json::json!({ "padding": "a".repeat(bytes) }))
     }
 
     /// The same answer with one more header.
@@ -177,12 +167,7 @@ impl Overrides {
 
 impl<const N: usize> From<[(&str, Value); N]> for Overrides {
     fn from(members: [(&str, Value); N]) -> Self {
-        Self(
-            members
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-        )
+        Self(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 }
 

@@ -67,8 +67,5 @@ fn respond(canned: CannedResponse) -> Response {
 
 /// An answer whose body fails at its first byte: the server ends the connection before a byte of it leaves.
 fn hang_up() -> Response {
-    Response::new(Body::new(Limited::new(
-        Full::new(Bytes::from_static(b"never sent")),
-        1,
-    )))
+    Response::new(Body::new(Limited::new(Full::new(Bytes::from_static(b"never sent")), 1)))
 }

@@ -130,21 +130,15 @@ impl SigningKey {
             SigningAlgorithm::Rs256 => PrivateKey::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect(works)),
         };
         let name = URL_SAFE_NO_PAD.encode(device_grant_domain::bytes::<8>(entropy));
-        Self {
-            kid: format!("dev-{name}"),
-            algorithm,
-            private,
-        }
+        Self { kid: format!("dev-{name}"), algorithm, private }
     }
 
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         // Signing with a key of this very library, in the scheme it was made for, has no way to fail.
         match &self.private {
-            PrivateKey::Ec(pair) => pair
-                .sign(&SystemRandom::new(), message)
-                .expect("an own key signs")
-                .as_ref()
-                .to_vec(),
+            PrivateKey::Ec(pair) => {
+                pair.sign(&SystemRandom::new(), message).expect("an own key signs").as_ref().to_vec()
+            }
             PrivateKey::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
@@ -174,11 +168,7 @@ impl SigningKey {
             }),
             SigningAlgorithm::Es256 | SigningAlgorithm::Es384 => {
                 let (x, y) = public[1..].split_at((public.len() - 1) / 2);
-                let curve = if self.algorithm == SigningAlgorithm::Es256 {
-                    "P-256"
-                } else {
-                    "P-384"
-                };
+                let curve = if self.algorithm == SigningAlgorithm::Es256 { "P-256" } else { "P-384" };
                 json!({ "kty": "EC", "crv": curve, "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y) })
             }
         };

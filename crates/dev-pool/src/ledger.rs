@@ -107,14 +107,7 @@ impl Ledger {
         self.last_grant += 1;
         let id = GrantId(self.last_grant);
         self.grants.insert(id, grant);
-        self.codes.insert(
-            code,
-            Code {
-                grant: id,
-                terms,
-                used: false,
-            },
-        );
+        self.codes.insert(code, Code { grant: id, terms, used: false });
     }
 
     /// Spends a code. A second use ends the grant and with it all tokens of the first (RFC 6749 §4.1.2); a
@@ -127,36 +120,24 @@ impl Ledger {
         verifier: &str,
         now: Timestamp,
     ) -> Result<(GrantId, Grant), Refusal> {
-        let code = self
-            .codes
-            .get_mut(code)
-            .ok_or(Refusal::InvalidGrant("unknown code"))?;
-        let grant = self
-            .grants
-            .get_mut(&code.grant)
-            .ok_or(Refusal::InvalidGrant("unknown code"))?;
+        let code = self.codes.get_mut(code).ok_or(Refusal::InvalidGrant("unknown code"))?;
+        let grant = self.grants.get_mut(&code.grant).ok_or(Refusal::InvalidGrant("unknown code"))?;
         if grant.client_id != client_id {
             return Err(Refusal::InvalidGrant("the code was issued to another client"));
         }
         if code.used {
             grant.revoked = true;
-            return Err(Refusal::InvalidGrant(
-                "the code was used before; its tokens are revoked",
-            ));
+            return Err(Refusal::InvalidGrant("the code was used before; its tokens are revoked"));
         }
         code.used = true;
         if now >= code.terms.expires_at {
             return Err(Refusal::InvalidGrant("the code has expired"));
         }
         if redirect_uri != code.terms.redirect_uri {
-            return Err(Refusal::InvalidGrant(
-                "redirect_uri differs from the authorization request's",
-            ));
+            return Err(Refusal::InvalidGrant("redirect_uri differs from the authorization request's"));
         }
         if sha256_base64url(verifier.as_bytes()) != code.terms.code_challenge {
-            return Err(Refusal::InvalidGrant(
-                "code_verifier does not match code_challenge",
-            ));
+            return Err(Refusal::InvalidGrant("code_verifier does not match code_challenge"));
         }
         Ok((code.grant, grant.clone()))
     }
@@ -168,15 +149,7 @@ impl Ledger {
         grant: GrantId,
         expires_at: Timestamp,
     ) {
-        self.tokens.insert(
-            token,
-            Token {
-                kind,
-                grant,
-                expires_at,
-                spent: false,
-            },
-        );
+        self.tokens.insert(token, Token { kind, grant, expires_at, spent: false });
     }
 
     /// The grant behind a refresh token, with the scope narrowed to `scope` if that is given. With `rotate` the
@@ -189,19 +162,12 @@ impl Ledger {
         rotate: bool,
         now: Timestamp,
     ) -> Result<(GrantId, Grant), Refusal> {
-        let token = self
-            .tokens
-            .get_mut(token)
-            .filter(|token| token.kind == TokenKind::Refresh);
+        let token = self.tokens.get_mut(token).filter(|token| token.kind == TokenKind::Refresh);
         let token = token.ok_or(Refusal::InvalidGrant("unknown refresh token"))?;
-        let grant = self
-            .grants
-            .get_mut(&token.grant)
-            .ok_or(Refusal::InvalidGrant("unknown refresh token"))?;
+        let grant =
+            self.grants.get_mut(&token.grant).ok_or(Refusal::InvalidGrant("unknown refresh token"))?;
         if grant.client_id != client_id {
-            return Err(Refusal::InvalidGrant(
-                "the refresh token was issued to another client",
-            ));
+            return Err(Refusal::InvalidGrant("the refresh token was issued to another client"));
         }
         if token.spent {
             grant.revoked = true;
@@ -254,10 +220,7 @@ impl Ledger {
     }
 
     pub(crate) fn session(&self, id: &str, now: Timestamp) -> Option<Session> {
-        self.sessions
-            .get(id)
-            .filter(|session| now < session.expires_at)
-            .cloned()
+        self.sessions.get(id).filter(|session| now < session.expires_at).cloned()
     }
 
     /// Ends a browser's session, and only that: grants live on.
@@ -266,8 +229,7 @@ impl Ledger {
     }
 
     fn sweep(&mut self, now: Timestamp) {
-        self.codes
-            .retain(|_, code| now < code.terms.expires_at + CODE_MEMORY);
+        self.codes.retain(|_, code| now < code.terms.expires_at + CODE_MEMORY);
         self.tokens.retain(|_, token| now < token.expires_at);
         self.sessions.retain(|_, session| now < session.expires_at);
         let (codes, tokens) = (&self.codes, &self.tokens);

@@ -29,9 +29,7 @@ impl Pages {
             ("message.html", include_str!("../templates/message.html")),
         ] {
             // The templates are part of the program, and a test renders each.
-            pages
-                .add_template(name, source)
-                .expect("a built-in template parses");
+            pages.add_template(name, source).expect("a built-in template parses");
         }
         Self(pages)
     }
@@ -52,16 +50,8 @@ impl Pages {
             .iter()
             .map(|user| context! { username => &user.username, password => &user.password })
             .collect();
-        let status = if wrong {
-            StatusCode::BAD_REQUEST
-        } else {
-            StatusCode::OK
-        };
-        self.render(
-            status,
-            "sign_in.html",
-            &context! { client_id, request, username, users, wrong },
-        )
+        let status = if wrong { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        self.render(status, "sign_in.html", &context! { client_id, request, username, users, wrong })
     }
 
     /// A page that says one thing.
@@ -70,10 +60,7 @@ impl Pages {
     }
 
     fn render(&self, status: StatusCode, name: &str, values: &minijinja::Value) -> Response {
-        let page = self
-            .0
-            .get_template(name)
-            .and_then(|template| template.render(values));
+        let page = self.0.get_template(name).and_then(|template| template.render(values));
         let Ok(page) = page else {
             tracing::error!(name, "a page of the development pool cannot be rendered");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();

@@ -113,11 +113,7 @@ impl Person {
             };
             url = target;
         }
-        Err(Stranded {
-            url,
-            status: 0,
-            page: format!("no end after {MOST_STEPS} steps"),
-        })
+        Err(Stranded { url, status: 0, page: format!("no end after {MOST_STEPS} steps") })
     }
 
     fn fill_in(&self, page: &Url, button: Button) -> String {
@@ -135,11 +131,7 @@ impl Person {
 
     async fn send(&mut self, method: Method, url: &Url, form: String) -> Response {
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let cookies: Vec<_> = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = Request::builder().method(method.clone()).uri(target);
         if let Some(host) = url.host_str() {
             request = request.header(header::HOST, host);
@@ -151,9 +143,7 @@ impl Person {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
         // The path and query of a parsed URL, a parsed host and the pool's own cookies are valid in a request.
-        let request = request
-            .body(Body::from(form))
-            .expect("a request from valid parts");
+        let request = request.body(Body::from(form)).expect("a request from valid parts");
         let Ok(response) = self.router.clone().oneshot(request).await;
         self.keep_cookies(&response);
         response
@@ -175,9 +165,7 @@ impl Person {
 
     fn is_in_the_pool(&self, url: &Url) -> bool {
         let config = self.pool.config();
-        let mut bases = [Some(&config.issuer), config.further_hop.as_ref()]
-            .into_iter()
-            .flatten();
+        let mut bases = [Some(&config.issuer), config.further_hop.as_ref()].into_iter().flatten();
         bases.any(|base| base.origin() == url.origin() && url.path().starts_with(base.path()))
     }
 }

@@ -95,11 +95,7 @@ impl DevPool {
     }
 
     pub(crate) fn client(&self, client_id: &str) -> Option<&DevClient> {
-        self.0
-            .config
-            .clients
-            .iter()
-            .find(|client| client.client_id == client_id)
+        self.0.config.clients.iter().find(|client| client.client_id == client_id)
     }
 
     pub(crate) fn user(&self, username: &str) -> Option<&DevUser> {
@@ -129,9 +125,7 @@ impl DevPool {
 
 impl fmt::Debug for DevPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DevPool")
-            .field("issuer", &self.0.issuer)
-            .finish_non_exhaustive()
+        f.debug_struct("DevPool").field("issuer", &self.0.issuer).finish_non_exhaustive()
     }
 }
 

@@ -15,16 +15,8 @@ use crate::pool::lock;
 const CAPACITY: usize = 10_000;
 
 /// The headers worth looking at; the rest is the HTTP client's own business.
-const LOGGED_HEADERS: [&str; 8] = [
-    "accept",
-    "authorization",
-    "content-type",
-    "cookie",
-    "host",
-    "origin",
-    "referer",
-    "user-agent",
-];
+const LOGGED_HEADERS: [&str; 8] =
+    ["accept", "authorization", "content-type", "cookie", "host", "origin", "referer", "user-agent"];
 
 /// One request, as it came in, credentials and all. `Debug` shows no value.
 #[derive(Clone)]
@@ -92,19 +84,12 @@ impl RequestLog {
 
     /// Those for one endpoint.
     pub fn to(&self, endpoint: Endpoint) -> Vec<LoggedRequest> {
-        lock(&self.0)
-            .iter()
-            .filter(|request| request.endpoint == Some(endpoint))
-            .cloned()
-            .collect()
+        lock(&self.0).iter().filter(|request| request.endpoint == Some(endpoint)).cloned().collect()
     }
 
     /// How many there were for one endpoint.
     pub fn count(&self, endpoint: Endpoint) -> usize {
-        lock(&self.0)
-            .iter()
-            .filter(|request| request.endpoint == Some(endpoint))
-            .count()
+        lock(&self.0).iter().filter(|request| request.endpoint == Some(endpoint)).count()
     }
 
     /// Forgets them.
@@ -123,16 +108,9 @@ impl RequestLog {
 
 /// The headers of interest.
 pub(crate) fn logged_headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    let interesting = headers
-        .iter()
-        .filter(|(name, _)| LOGGED_HEADERS.contains(&name.as_str()));
+    let interesting = headers.iter().filter(|(name, _)| LOGGED_HEADERS.contains(&name.as_str()));
     interesting
-        .map(|(name, value)| {
-            (
-                name.to_string(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        })
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect()
 }
 
@@ -142,8 +120,5 @@ pub(crate) fn logged_pairs(encoded: &[u8]) -> Vec<(String, String)> {
 }
 
 fn first<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    pairs
-        .iter()
-        .find(|pair| pair.0 == name)
-        .map(|pair| pair.1.as_str())
+    pairs.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str())
 }

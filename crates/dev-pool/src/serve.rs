@@ -31,10 +31,7 @@ impl DevPool {
     /// # Errors
     /// When the listener fails for good.
     pub async fn serve_until(self, listener: TcpListener, end: impl Future<Output = ()>) -> io::Result<()> {
-        tracing::warn!(
-            issuer = self.issuer(),
-            "development user pool: never for production"
-        );
+        tracing::warn!(issuer = self.issuer(), "development user pool: never for production");
         let service = TowerToHyperService::new(self.router());
         let mut connections = JoinSet::new();
         tokio::pin!(end);
@@ -58,9 +55,7 @@ impl DevPool {
 async fn converse(stream: TcpStream, service: TowerToHyperService<axum::Router>) {
     // A small answer after a small request must not wait for the peer's delayed acknowledgement.
     let prompt = stream.set_nodelay(true);
-    let outcome = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let outcome = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     if let (Err(error), _) | (Ok(()), Err(error)) = (outcome.map_err(io::Error::other), prompt) {
         tracing::debug!(%error, "a connection to the development user pool ended early");
     }
@@ -69,10 +64,7 @@ async fn converse(stream: TcpStream, service: TowerToHyperService<axum::Router>)
 /// The peer was gone before it was let in.
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// A pool on a free port of 127.0.0.1, in a task of its own. Dropping it ends the task.
@@ -112,11 +104,7 @@ impl LoopbackPool {
         let issuer = Url::parse(&format!("http://{address}")).map_err(io::Error::other)?;
         let pool = DevPool::new(configure(issuer), clock, entropy);
         let running = Mutex::new(Some(Running::start(pool.clone(), listener)));
-        Ok(Self {
-            pool,
-            address,
-            running,
-        })
+        Ok(Self { pool, address, running })
     }
 
     /// The pool.
@@ -146,10 +134,7 @@ impl LoopbackPool {
     pub async fn accept_connections(&self) -> io::Result<()> {
         let mut running = self.running.lock().await;
         if running.is_none() {
-            *running = Some(Running::start(
-                self.pool.clone(),
-                TcpListener::bind(self.address).await?,
-            ));
+            *running = Some(Running::start(self.pool.clone(), TcpListener::bind(self.address).await?));
         }
         Ok(())
     }

@@ -28,12 +28,7 @@ pub(crate) fn respond(pool: &DevPool, id: GrantId, grant: &Grant, answering: Ans
     let (now, config) = (pool.now(), pool.config());
 
     let access_token = access_token(pool, client, user, grant, now);
-    pool.ledger().add_token(
-        access_token.clone(),
-        TokenKind::Access,
-        id,
-        now + config.token_lifetime,
-    );
+    pool.ledger().add_token(access_token.clone(), TokenKind::Access, id, now + config.token_lifetime);
 
     let mut response = Map::new();
     if grant.scope.iter().any(|scope| scope == "openid") {
@@ -46,8 +41,7 @@ pub(crate) fn respond(pool: &DevPool, id: GrantId, grant: &Grant, answering: Ans
     if answering == Answering::Code || config.rotate_refresh_tokens {
         let refresh_token = pool.random_token();
         let expires_at = now + config.refresh_token_lifetime;
-        pool.ledger()
-            .add_token(refresh_token.clone(), TokenKind::Refresh, id, expires_at);
+        pool.ledger().add_token(refresh_token.clone(), TokenKind::Refresh, id, expires_at);
         response.insert("refresh_token".into(), refresh_token.into());
     }
     response.insert("access_token".into(), access_token.into());

@@ -1,89 +1,87 @@
-//! The sockets: accepting, deadlines, draining.
-//!
-//! `axum::serve` has no deadline for slow headers and none for draining; a service that faces the internet needs both.
+//! The accept loop: deadlines for request heads, a cap on connections, and an orderly end.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-/// After an error of the listener itself (too many open files) the loop rests this long instead of spinning.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use crate::config::Network;
 
-/// What connections may do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// The longest time between requests, and the longest a request's headers may take. Longer than the load
-    /// balancer's own idle limit, or requests race a close.
-    pub(crate) header_timeout: Duration,
-    /// Connections at one moment; more wait in the listener's queue.
-    pub(crate) max_connections: usize,
-    /// The longest that connections under way may take at the end.
-    pub(crate) drain: Duration,
-}
+/// The longest head of a request, its line included (HI-03).
+const MAX_HEAD: usize = 32 * 1024;
+/// When the system has no more descriptors, accepting at once would spin.
+const PAUSE_AFTER_TROUBLE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop` comes, then lets what is under way finish.
+/// Serves `router` until `stopped`, then lets open requests finish for as long as `network` says.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: Limits,
-    stop: impl Future<Output = ()>,
+    network: &Network,
+    stopped: impl Future<Output = ()>,
 ) {
-    let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(limits.max_connections)));
-    tokio::pin!(stop);
+    let mut http = http1::Builder::new();
+    // Without a timer hyper knows no deadline at all.
+    http.timer(TokioTimer::new()).header_read_timeout(network.header_timeout).max_buf_size(MAX_HEAD);
+    let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(network.max_connections.min(Semaphore::MAX_PERMITS)));
+    tokio::pin!(stopped);
     loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
-            (listener.accept().await, place)
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stopped => break,
+            accepted = accept(&listener, &places) => accepted,
         };
-        let (accepted, place) = tokio::select! {
-            () = &mut stop => break,
-            accepted = accepted => accepted,
-        };
-        let (stream, peer) = match accepted {
+        let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tokio::time::sleep(PAUSE_AFTER_TROUBLE).await;
                 continue;
             }
         };
-        let conversation = converse(stream, peer, router.clone(), limits, graceful.watcher());
+        let router = router.clone();
+        let service = service_fn(move |request| router.clone().oneshot(from(peer, request)));
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            conversation.await;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
             drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!("connections were cut off at the end of the drain time");
+    if tokio::time::timeout(network.drain_timeout, connections.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time");
     }
 }
 
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, limits: Limits, watcher: Watcher) {
-    // A small answer must not wait for the peer's delayed acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was not set");
-    }
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.map(axum::body::Body::new)
-    });
-    // HTTP/1.1 only: detecting the protocol in clear text would wait for the first bytes without any deadline.
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended early");
-    }
+type Accepted = (tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+
+/// The next connection, once there is a place for it.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    // A small answer after a small request must not wait for the peer's acknowledgement.
+    stream.set_nodelay(true)?;
+    Ok((stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()), place))
+}
+
+/// Handlers read the peer from the extensions.
+fn from(peer: SocketAddr, request: Request<Incoming>) -> Request<Body> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(ConnectInfo(peer));
+    request
 }

@@ -110,6 +110,6 @@ fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
 }
 
 fn by_name(values: Vec<(&'static str, AttributeValue)>) -> Option<Item> {
-    let values: Item = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let values: Item = values.into_iter().map(|(name, value)| (format!(":{name}"), value)).collect();
     (!values.is_empty()).then_some(values)
 }

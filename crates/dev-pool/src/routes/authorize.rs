@@ -47,9 +47,7 @@ fn answer(pool: &DevPool, query: &str, headers: &HeaderMap) -> Response {
     match session.filter(|session| request.is_satisfied_with(session, pool)) {
         Some(session) => request.approve(pool, &session),
         None if request.prompts("none") => request.refuse(pool, "login_required"),
-        None => pool
-            .pages()
-            .sign_in(pool, &request.client_id, query, "", SignInNotice::None),
+        None => pool.pages().sign_in(pool, &request.client_id, query, "", SignInNotice::None),
     }
 }
 
@@ -70,27 +68,16 @@ pub(super) enum Refused {
     /// Nobody knows whether the `redirect_uri` can be trusted: the person is told (RFC 6749 §4.1.2.1).
     OnPage(&'static str),
     /// The client is told.
-    ToClient {
-        redirect_uri: String,
-        state: Option<String>,
-        error: &'static str,
-        description: &'static str,
-    },
+    ToClient { redirect_uri: String, state: Option<String>, error: &'static str, description: &'static str },
 }
 
 impl Refused {
     pub(super) fn respond(self, pool: &DevPool) -> Response {
         match self {
             Self::OnPage(text) => {
-                pool.pages()
-                    .message(StatusCode::BAD_REQUEST, "This sign-in request is not valid", text)
+                pool.pages().message(StatusCode::BAD_REQUEST, "This sign-in request is not valid", text)
             }
-            Self::ToClient {
-                redirect_uri,
-                state,
-                error,
-                description,
-            } => {
+            Self::ToClient { redirect_uri, state, error, description } => {
                 let params = [("error", error), ("error_description", description)];
                 callback::redirect(pool, &redirect_uri, state.as_deref(), &params)
             }
@@ -106,9 +93,8 @@ impl AuthorizationRequest {
         let client = params.value("client_id").and_then(|id| pool.client(id));
         let client = client.ok_or(Refused::OnPage("The client is not known."))?;
         let redirect_uri = owned("redirect_uri").filter(|uri| client.redirect_uris.contains(uri));
-        let redirect_uri = redirect_uri.ok_or(Refused::OnPage(
-            "The redirect_uri is not registered for this client.",
-        ))?;
+        let redirect_uri =
+            redirect_uri.ok_or(Refused::OnPage("The redirect_uri is not registered for this client."))?;
 
         let state = owned("state");
         let refuse = |error, description| {
@@ -137,10 +123,7 @@ impl AuthorizationRequest {
             scope: words(params.value("scope")),
             code_challenge,
             prompt: words(params.value("prompt")),
-            max_age: params
-                .value("max_age")
-                .and_then(|age| age.parse().ok())
-                .map(Duration::from_secs),
+            max_age: params.value("max_age").and_then(|age| age.parse().ok()).map(Duration::from_secs),
             state,
             redirect_uri,
         })
@@ -149,34 +132,19 @@ impl AuthorizationRequest {
     /// A code for the person of `session`, sent to the client.
     pub(super) fn approve(&self, pool: &DevPool, session: &Session) -> Response {
         let (code, now) = (pool.random_token(), pool.now());
-        let grant = Grant::new(
-            &self.client_id,
-            session,
-            self.scope.clone(),
-            self.nonce.as_deref(),
-        );
+        let grant = Grant::new(&self.client_id, session, self.scope.clone(), self.nonce.as_deref());
         let terms = CodeTerms {
             redirect_uri: self.redirect_uri.clone(),
             code_challenge: self.code_challenge.clone(),
             expires_at: now + pool.config().code_lifetime,
         };
         pool.ledger().add_code(code.clone(), grant, terms, now);
-        callback::redirect(
-            pool,
-            &self.redirect_uri,
-            self.state.as_deref(),
-            &[("code", &code)],
-        )
+        callback::redirect(pool, &self.redirect_uri, self.state.as_deref(), &[("code", &code)])
     }
 
     /// An error, sent to the client.
     pub(super) fn refuse(&self, pool: &DevPool, error: &str) -> Response {
-        callback::redirect(
-            pool,
-            &self.redirect_uri,
-            self.state.as_deref(),
-            &[("error", error)],
-        )
+        callback::redirect(pool, &self.redirect_uri, self.state.as_deref(), &[("error", error)])
     }
 
     fn prompts(&self, value: &str) -> bool {
@@ -186,9 +154,7 @@ impl AuthorizationRequest {
     /// Whether the person need not sign in again.
     fn is_satisfied_with(&self, session: &Session, pool: &DevPool) -> bool {
         let asked_again = self.prompts("login") || self.prompts("select_account");
-        let too_old = self
-            .max_age
-            .is_some_and(|age| pool.now().since(session.auth_time) > age);
+        let too_old = self.max_age.is_some_and(|age| pool.now().since(session.auth_time) > age);
         !asked_again && !too_old && pool.user(&session.username).is_some()
     }
 }
@@ -196,15 +162,9 @@ impl AuthorizationRequest {
 /// A SHA-256 in base64url without padding.
 fn is_s256_challenge(challenge: &str) -> bool {
     challenge.len() == 43
-        && challenge
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        && challenge.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 fn words(list: Option<&str>) -> Vec<String> {
-    list.unwrap_or_default()
-        .split(' ')
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    list.unwrap_or_default().split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }

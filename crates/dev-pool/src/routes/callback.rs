@@ -14,10 +14,8 @@ pub(super) fn redirect(
     state: Option<&str>,
     params: &[(&str, &str)],
 ) -> Response {
-    let mut members: Map<String, Value> = params
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).into()))
-        .collect();
+    let mut members: Map<String, Value> =
+        params.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
     members.extend(state.map(|state| ("state".to_owned(), state.into())));
     if pool.config().issuer_on_callback {
         members.insert("iss".into(), pool.issuer().into());
@@ -26,9 +24,7 @@ pub(super) fn redirect(
 
     let Ok(mut target) = Url::parse(redirect_uri) else {
         let text = "The client's registered redirect_uri is not a URL.";
-        return pool
-            .pages()
-            .message(StatusCode::BAD_REQUEST, "This client cannot be answered", text);
+        return pool.pages().message(StatusCode::BAD_REQUEST, "This client cannot be answered", text);
     };
     let mut query = target.query_pairs_mut();
     for (name, value) in &members {

@@ -23,10 +23,8 @@ pub(super) fn authenticate<'a>(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Authenticated<'a>, OAuthError> {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(OAuthError::invalid_request("the body must be a form"));
@@ -36,14 +34,10 @@ pub(super) fn authenticate<'a>(
     let named = form.value("client_id");
     let (client_id, secret) = match &basic {
         Some(_) if form.value("client_secret").is_some() => {
-            return Err(OAuthError::invalid_request(
-                "two ways of client authentication at once",
-            ));
+            return Err(OAuthError::invalid_request("two ways of client authentication at once"));
         }
         Some((client_id, _)) if named.is_some_and(|named| named != client_id) => {
-            return Err(OAuthError::invalid_request(
-                "client_id differs from the one in Authorization",
-            ));
+            return Err(OAuthError::invalid_request("client_id differs from the one in Authorization"));
         }
         Some((client_id, secret)) => (client_id.as_str(), Some(secret.as_str())),
         None => {
@@ -51,9 +45,7 @@ pub(super) fn authenticate<'a>(
             (named, form.value("client_secret"))
         }
     };
-    let client = pool
-        .client(client_id)
-        .ok_or_else(|| OAuthError::invalid_client("unknown client"))?;
+    let client = pool.client(client_id).ok_or_else(|| OAuthError::invalid_client("unknown client"))?;
     match (&client.client_secret, secret) {
         (None, None) => {}
         (Some(known), Some(shown)) if verify_slices_are_equal(known.as_bytes(), shown.as_bytes()).is_ok() => {
@@ -74,23 +66,15 @@ fn basic_credentials(headers: &HeaderMap) -> Result<Option<(String, String)>, OA
     if values.next().is_some() {
         return Err(OAuthError::invalid_request("two Authorization headers"));
     }
-    let (scheme, encoded) = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .ok_or_else(malformed)?;
+    let (scheme, encoded) =
+        value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(malformed)?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(malformed());
     }
-    let pair = STANDARD
-        .decode(encoded.trim())
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let pair = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let pair = pair.ok_or_else(malformed)?;
     let (id, secret) = pair.split_once(':').ok_or_else(malformed)?;
-    let decoded = strict_form_decode(id)
-        .zip(strict_form_decode(secret))
-        .ok_or_else(malformed)?;
+    let decoded = strict_form_decode(id).zip(strict_form_decode(secret)).ok_or_else(malformed)?;
     Ok(Some(decoded))
 }
 
@@ -98,19 +82,14 @@ fn basic_credentials(headers: &HeaderMap) -> Result<Option<(String, String)>, OA
 fn strict_form_decode(encoded: &str) -> Option<String> {
     let bytes = encoded.as_bytes();
     let well_formed = bytes.iter().enumerate().all(|(at, byte)| match byte {
-        b'%' => bytes
-            .get(at + 1..at + 3)
-            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        b'%' => bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
         b'*' | b'-' | b'.' | b'_' | b'~' | b'+' => true,
         byte => byte.is_ascii_alphanumeric(),
     });
     if !well_formed {
         return None;
     }
-    percent_decode_str(&encoded.replace('+', " "))
-        .decode_utf8()
-        .ok()
-        .map(std::borrow::Cow::into_owned)
+    percent_decode_str(&encoded.replace('+', " ")).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -119,10 +98,7 @@ mod tests {
 
     #[test]
     fn only_form_encoded_credentials_are_decoded() {
-        assert_eq!(
-            strict_form_decode("a%2Bb%2F%3A%25+c").as_deref(),
-            Some("a+b/:% c")
-        );
+        assert_eq!(strict_form_decode("a%2Bb%2F%3A%25+c").as_deref(), Some("a+b/:% c"));
         for raw in ["a/b", "a:b", "100%", "a%2", "%zz", "ä", "%ff", "a b"] {
             assert_eq!(strict_form_decode(raw), None, "{raw}");
         }

@@ -31,11 +31,7 @@ fn answer(pool: &DevPool, headers: &HeaderMap, encoded: &[u8]) -> Response {
     }
     let params = Params::parse(encoded);
     let mut response = match params.value("post_logout_redirect_uri") {
-        None => pool.pages().message(
-            StatusCode::OK,
-            "Signed out",
-            "This browser is signed out of the pool.",
-        ),
+        None => pool.pages().message(StatusCode::OK, "Signed out", "This browser is signed out of the pool."),
         Some(uri) => match registered(pool, &params, uri) {
             Some(target) => callback::see_other(target.as_str()),
             None => pool.pages().message(

@@ -30,12 +30,6 @@ pub(crate) fn router(pool: &DevPool) -> Router {
         .route(Endpoint::Revoke.path(), post(revoke::post))
         .route(Endpoint::Logout.path(), get(logout::get).post(logout::post));
     let below = pool.config().issuer.path().trim_end_matches('/');
-    let placed = if below.is_empty() {
-        endpoints
-    } else {
-        Router::new().nest(below, endpoints)
-    };
-    placed
-        .layer(from_fn_with_state(pool.clone(), intake))
-        .with_state(pool.clone())
+    let placed = if below.is_empty() { endpoints } else { Router::new().nest(below, endpoints) };
+    placed.layer(from_fn_with_state(pool.clone(), intake)).with_state(pool.clone())
 }

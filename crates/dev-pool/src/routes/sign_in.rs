@@ -24,19 +24,11 @@ pub(super) async fn post(State(pool): State<DevPool>, headers: HeaderMap, body: 
     if form.value("action") == Some("cancel") {
         return request.refuse(&pool, "access_denied");
     }
-    let (username, password) = (
-        form.value("username").unwrap_or_default(),
-        form.value("password").unwrap_or_default(),
-    );
+    let (username, password) =
+        (form.value("username").unwrap_or_default(), form.value("password").unwrap_or_default());
     let matches = |known: &str| verify_slices_are_equal(known.as_bytes(), password.as_bytes()).is_ok();
     if !pool.user(username).is_some_and(|user| matches(&user.password)) {
-        return pool.pages().sign_in(
-            &pool,
-            &request.client_id,
-            query,
-            username,
-            SignInNotice::WrongPassword,
-        );
+        return pool.pages().sign_in(&pool, &request.client_id, query, username, SignInNotice::WrongPassword);
     }
 
     let now = pool.now();

@@ -27,32 +27,19 @@ fn answer(pool: &DevPool, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAu
     match request.form.value("grant_type") {
         Some("authorization_code") => authorization_code(pool, &request),
         Some("refresh_token") => refresh_token(pool, &request),
-        Some(_) => Err(OAuthError::new(
-            "unsupported_grant_type",
-            "authorization_code or refresh_token",
-        )),
+        Some(_) => Err(OAuthError::new("unsupported_grant_type", "authorization_code or refresh_token")),
         None => Err(OAuthError::invalid_request("grant_type is missing")),
     }
 }
 
 fn authorization_code(pool: &DevPool, request: &Authenticated<'_>) -> Result<Value, OAuthError> {
     let required = |name| request.form.value(name);
-    let (Some(code), Some(redirect_uri), Some(verifier)) = (
-        required("code"),
-        required("redirect_uri"),
-        required("code_verifier"),
-    ) else {
-        return Err(OAuthError::invalid_request(
-            "code, redirect_uri and code_verifier are required",
-        ));
+    let (Some(code), Some(redirect_uri), Some(verifier)) =
+        (required("code"), required("redirect_uri"), required("code_verifier"))
+    else {
+        return Err(OAuthError::invalid_request("code, redirect_uri and code_verifier are required"));
     };
-    let redeemed = pool.ledger().redeem(
-        code,
-        &request.client.client_id,
-        redirect_uri,
-        verifier,
-        pool.now(),
-    );
+    let redeemed = pool.ledger().redeem(code, &request.client.client_id, redirect_uri, verifier, pool.now());
     let (id, grant) = redeemed?;
     tokens::respond(pool, id, &grant, Answering::Code).ok_or_else(nobody)
 }
@@ -61,9 +48,7 @@ fn refresh_token(pool: &DevPool, request: &Authenticated<'_>) -> Result<Value, O
     let token = request.form.value("refresh_token");
     let token = token.ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
     let (scope, rotate) = (request.form.value("scope"), pool.config().rotate_refresh_tokens);
-    let refreshed = pool
-        .ledger()
-        .refresh(token, &request.client.client_id, scope, rotate, pool.now());
+    let refreshed = pool.ledger().refresh(token, &request.client.client_id, scope, rotate, pool.now());
     let (id, grant) = refreshed?;
     tokens::respond(pool, id, &grant, Answering::Refresh).ok_or_else(nobody)
 }

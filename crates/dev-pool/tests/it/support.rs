@@ -35,21 +35,13 @@ impl Bench {
             let mut tv = DevClient::confidential("tv", SECRET, CALLBACK);
             tv.post_logout_redirect_uris = vec!["http://client.test/bye".to_owned()];
             let app = DevClient::public("app", CALLBACK);
-            let mut config = DevPoolConfig {
-                clients: vec![tv, app],
-                ..DevPoolConfig::new(issuer)
-            };
+            let mut config = DevPoolConfig { clients: vec![tv, app], ..DevPoolConfig::new(issuer) };
             change(&mut config);
             config
         };
         let entropy = Arc::new(SeededEntropy::new(7));
-        let served = LoopbackPool::spawn_with(configure, clock.clone(), entropy)
-            .await
-            .unwrap();
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let served = LoopbackPool::spawn_with(configure, clock.clone(), entropy).await.unwrap();
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { served, clock, http }
     }
 
@@ -78,11 +70,7 @@ impl Bench {
 
     /// A code for Alice.
     pub(crate) async fn code(&self, client_id: &str) -> String {
-        let callback = self
-            .alice()
-            .visit(&self.authorize_url(client_id, &[]))
-            .await
-            .unwrap();
+        let callback = self.alice().visit(&self.authorize_url(client_id, &[])).await.unwrap();
         query_value(&callback, "code").unwrap()
     }
 
@@ -136,9 +124,7 @@ impl Bench {
 }
 
 pub(crate) fn query_value(url: &Url, name: &str) -> Option<String> {
-    url.query_pairs()
-        .find(|pair| pair.0 == name)
-        .map(|pair| pair.1.into_owned())
+    url.query_pairs().find(|pair| pair.0 == name).map(|pair| pair.1.into_owned())
 }
 
 /// Status and `error` of an OAuth error.

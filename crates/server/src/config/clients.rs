@@ -11,7 +11,7 @@ use super::document::Settings;
 use super::problem::Problems;
 use super::{secrets, service};
 
-const LINES: &str = r#"at least one device client, in lines such as
+const LINES: &str = r#"at least one device client, a [[client]]. Write lines such as
 
 [[client]]
 id = "living-room-tv"
@@ -19,7 +19,8 @@ name = "Living Room TV"
 auth_method = "none"
 scopes = ["openid", "profile"]
 
-or, for a client with a secret, secret_file = "…" instead of auth_method"#;
+with secret_file = "…" instead of auth_method for a client that has a secret. (In the environment:
+DEVICE_GRANT__CLIENT, a list of such tables.)"#;
 
 pub(super) fn build(clients: &[Settings], service: &Settings, problems: &mut Problems) -> Vec<DeviceClient> {
     if clients.is_empty() {

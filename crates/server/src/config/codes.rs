@@ -5,10 +5,14 @@ use device_grant_domain::codes::{
 };
 
 use super::document::Settings;
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 
 /// An account and a network each have guesses of their own, and one guesser has both.
 const COUNTERS_OF_ONE_GUESSER: u32 = 2;
+
+const FORMAT: &str = "codes.user_code_format";
+const LENGTH: &str = "codes.user_code_length";
+const DEVICE_FORMAT: &str = "codes.device_code_format";
 
 pub(super) struct Codes {
     pub(super) device_code: CodeFormat,
@@ -26,24 +30,22 @@ pub(super) fn build(service: &Settings, problems: &mut Problems) -> Option<Codes
 }
 
 fn device_code(service: &Settings, problems: &mut Problems) -> Option<CodeFormat> {
-    const FORMAT: &str = "codes.device_code_format";
     let length = service.whole("codes.device_code_length")? as usize;
-    let format = CodeFormat::device_code(service.text(FORMAT)?, length);
-    let format = well_formed(service, FORMAT, format, problems)?;
+    let format = CodeFormat::device_code(service.text(DEVICE_FORMAT)?, length);
+    let format = well_formed(service, DEVICE_FORMAT, format, problems)?;
     if format.bits() < MIN_DEVICE_CODE_BITS {
         let expected = format!(
             "device codes of {MIN_DEVICE_CODE_BITS} random bits at least; with {length} characters of this format \
              they have {:.1}",
             format.bits()
         );
-        problems.add(service.wrong(FORMAT, expected));
+        problems.add(service.wrong(DEVICE_FORMAT, expected));
     }
     Some(format)
 }
 
 fn user_code(service: &Settings, problems: &mut Problems) -> Option<CodeFormat> {
-    const FORMAT: &str = "codes.user_code_format";
-    let (letters, length) = (service.text(FORMAT)?, service.whole("codes.user_code_length")? as usize);
+    let (letters, length) = (service.text(FORMAT)?, service.whole(LENGTH)? as usize);
     let grouped = service.flag("codes.user_code_grouped");
     let format = well_formed(service, FORMAT, CodeFormat::user_code(letters, length, grouped), problems)?;
     let pairs = format.confusable_pairs();
@@ -66,21 +68,22 @@ fn guard(service: &Settings, format: &CodeFormat, letters: &str, problems: &mut 
         return;
     }
     let found = format!(
-        "user codes of {:.1} bits: one guesser with {guesses} guesses hits a given code with 2^-{:.1} and any of \
+        "user codes of {:.1} bits: one guesser with {guesses} guesses hits a given code with 2^-{:.1}, and any of \
          {live} live codes with 2^-{:.1}",
         strength.bits, strength.one_code, strength.any_code
     );
     if service.flag("codes.allow_weak_codes") {
-        problems.warnings.push(format!("weak codes are allowed, which gives {found}"));
+        problems.warnings.push(format!("codes.allow_weak_codes: weak codes are allowed; these are {found}"));
         return;
     }
     let enough = (format.length()..=CodeFormat::MAX_LENGTH).find(|length| {
         CodeFormat::user_code(letters, *length, false)
             .is_ok_and(|longer| GuessStrength::of(&longer, guesses, live).is_enough())
     });
-    let length = enough.map_or_else(String::new, |length| format!(": a length of {length}, say"));
-    let expected = format!("2^-{GUESS_BITS} and 2^-{ANY_CODE_BITS} at most{length} (these are {found})");
-    problems.add(service.wrong("codes.user_code_format", expected));
+    let length = enough.map_or_else(String::new, |length| format!(", as a length of {length} gives"));
+    let expected = format!("at most 2^-{GUESS_BITS} and 2^-{ANY_CODE_BITS}{length}");
+    let path = if service.written(LENGTH).is_some() { LENGTH } else { FORMAT };
+    problems.add(Problem::new(service.place(path), path, found, expected));
 }
 
 fn well_formed(

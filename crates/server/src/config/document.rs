@@ -126,6 +126,11 @@ impl Settings {
         }
     }
 
+    /// Where `path` was written, or where it is missing.
+    pub(crate) fn place(&self, path: &str) -> Place {
+        self.written(path).map_or_else(|| self.place.clone(), |value| value.place.clone())
+    }
+
     /// How a problem names `path`.
     pub(crate) fn label(&self, path: &str) -> String {
         if self.label.is_empty() {
@@ -226,7 +231,7 @@ fn mismatch(kind: Kind, value: &Value) -> Option<String> {
     let fits = match (kind, &value.data) {
         (Kind::Text, Data::Text(text)) => !text.is_empty(),
         (Kind::Secret, Data::Text(text)) if !text.is_empty() => true,
-        (Kind::Secret, _) => return Some("something else".to_owned()),
+        (Kind::Secret, _) => return Some("what is no text".to_owned()),
         (Kind::OneOf(words, later), Data::Text(text)) => {
             if later.contains(&text.as_str()) {
                 return Some(format!("{text:?}, which this version does not have yet"));

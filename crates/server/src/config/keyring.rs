@@ -73,16 +73,8 @@ fn beside(store: &Path) -> PathBuf {
     path.into()
 }
 
-/// The keys in the file at `path`.
-pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<KeyMaterial>> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|error| anyhow::anyhow!("cannot read the keyring {name}: {error}"))?;
-    decode(&text).map_err(|why| anyhow::anyhow!("the keyring {name} cannot be used: {why}"))
-}
-
-/// The words never quote the text: it holds secrets.
-fn decode(text: &str) -> Result<Vec<KeyMaterial>, String> {
+/// Reads the content of a keyring file. The words never quote the text: it holds secrets.
+pub(crate) fn decode(text: &str) -> Result<Vec<KeyMaterial>, String> {
     let file: File = toml::from_str(text).map_err(|error| {
         let line = value::line_of(text, error.span().unwrap_or_default().start);
         format!("its line {line} is no [[key]] with number (0 to 255), purpose (\"request\" or \"durable\"), active and secret")

@@ -25,8 +25,8 @@ use device_grant_web::WebConfig;
 
 use document::Document;
 pub(crate) use environment::Environment;
-pub(crate) use keyring::{KeyringSource, encode as encode_keyring, read_file as read_keyring};
-pub(crate) use problem::{Problems, WrongConfiguration};
+pub(crate) use keyring::{KeyringSource, decode as decode_keyring, encode as encode_keyring};
+pub(crate) use problem::WrongConfiguration;
 pub(crate) use reference::reference;
 pub(crate) use service::is_loopback;
 
@@ -97,12 +97,12 @@ pub(crate) struct Log {
 pub(crate) fn load(file: Option<&Path>, environment: &Environment) -> Result<Config, WrongConfiguration> {
     let Document { service, clients, mut problems, unreadable } = Document::load(file, environment);
     if unreadable {
-        return Err(WrongConfiguration(problems.list));
+        return Err(problems.into());
     }
     let config = service::build(&service, &clients, &mut problems);
     match config {
         Some(config) if problems.list.is_empty() => Ok(Config { warnings: problems.warnings, ..config }),
-        _ => Err(WrongConfiguration(problems.list)),
+        _ => Err(problems.into()),
     }
 }
 
@@ -113,8 +113,8 @@ pub(crate) fn load_store(
 ) -> Result<(StoreConfig, Log), WrongConfiguration> {
     let Document { service, mut problems, unreadable, .. } = Document::load(file, environment);
     if unreadable {
-        return Err(WrongConfiguration(problems.list));
+        return Err(problems.into());
     }
     let loaded = (service::store(&service, &mut problems), service::log(&service));
-    if problems.list.is_empty() { Ok(loaded) } else { Err(WrongConfiguration(problems.list)) }
+    if problems.list.is_empty() { Ok(loaded) } else { Err(problems.into()) }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::value::{Place, Value};
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Problem {
     place: Place,
     key: String,
@@ -61,4 +61,12 @@ impl Problems {
 /// A configuration that cannot be used: every problem, one a line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
-pub(crate) struct WrongConfiguration(pub(crate) Vec<Problem>);
+pub(crate) struct WrongConfiguration(Vec<Problem>);
+
+impl From<Problems> for WrongConfiguration {
+    /// In the order of the file.
+    fn from(Problems { mut list, .. }: Problems) -> Self {
+        list.sort();
+        Self(list)
+    }
+}

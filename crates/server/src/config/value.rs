@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
 
-/// Where a value was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a value was written. Problems are told in this order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// In a file, on a line that is counted from 1.
     Line(Arc<str>, usize),

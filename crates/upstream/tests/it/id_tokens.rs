@@ -164,7 +164,7 @@ async fn what_is_no_id_token_is_refused() {
     refused(&bench, swap, "refused").await;
 }
 
-/// CB-15 in part: tokens that cannot be revoked are dropped all the same.
+/// Tokens that cannot be revoked are dropped all the same.
 #[tokio::test]
 async fn a_pool_without_revocation_hands_out_nothing_either() {
     let bench = Bench::start().await;

@@ -114,7 +114,7 @@ async fn a_pool_that_was_never_seen_is_unavailable() {
     assert_eq!(bench.count(Endpoint::Token), 0);
 }
 
-/// RT-06 in part: a narrower scope is passed on, a wider one is the pool's `invalid_scope`.
+/// A narrower scope is passed on, a wider one is the pool's `invalid_scope`.
 #[tokio::test]
 async fn the_scope_is_passed_on() {
     let bench = Bench::start().await;

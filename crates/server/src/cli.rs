@@ -1,0 +1,94 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+/// OAuth 2.0 device authorization grant (RFC 8628) in front of any OpenID Connect user pool.
+#[derive(Debug, Parser)]
+#[command(name = "device-grant", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole flow on this machine, with nothing to set up.
+    Demo(Demo),
+    /// Serve devices and people.
+    Serve(ConfigFile),
+    /// Be a device: start a login, show its codes, wait, print the result.
+    Login(Login),
+    /// Write a commented configuration file, or a keyring.
+    Init(Init),
+    /// Create or upgrade the store.
+    Migrate(ConfigFile),
+    /// Check configuration, store, user pool, clock and keys, and say what to mend.
+    Doctor(ConfigFile),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file; without it `device-grant.toml`, if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where to listen, on this machine only. Port 0 takes any that is free.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Only the servers: prints one line of JSON with what a device needs, and serves until it is ended.
+    #[arg(long)]
+    pub(crate) no_device: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The server, by its issuer: its public URL.
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Url,
+    /// The `client_id` of the device.
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: String,
+    /// A file with the client's secret; without it the client is public.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// What to ask for: scopes with blanks between.
+    #[arg(long, value_name = "SCOPES")]
+    pub(crate) scope: Option<String>,
+    /// Print the tokens too.
+    #[arg(long)]
+    pub(crate) show_tokens: bool,
+    /// Draw the QR code.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub(crate) qr: Qr,
+}
+
+/// When to draw a QR code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Qr {
+    /// When the output is a terminal.
+    Auto,
+    /// In any case.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where to write the configuration.
+    #[arg(value_name = "FILE", default_value = crate::config::DEFAULT_FILE)]
+    pub(crate) file: PathBuf,
+    /// Write a keyring with fresh keys to this file instead.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(crate) keyring: Option<PathBuf>,
+    /// Print the reference of all settings instead.
+    #[arg(long, hide = true, conflicts_with_all = ["file", "keyring"])]
+    pub(crate) reference: bool,
+}

@@ -1,0 +1,144 @@
+//! `device-grant doctor`: what is wrong, and what to mend.
+
+use std::time::Duration;
+
+use clap::Args;
+use device_grant_domain::pool::UserPool;
+use device_grant_domain::{Clock, SystemClock, Timestamp};
+use device_grant_store_embedded::OpenError;
+
+use super::ConfigFile;
+use super::serve::needs_shared_subjects;
+use crate::config::{self, Config, Log, LogFormat};
+use crate::telemetry;
+use crate::wiring::{self, Store};
+
+/// A clock that is further off than this makes good ID tokens look bad.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+
+/// Check configuration, store, user pool, clock and keys, and say what to mend.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// What a check found.
+enum Finding {
+    Good(String),
+    /// Works, but deserves a look.
+    Look(String),
+    Broken(String),
+}
+
+use Finding::{Broken, Good, Look};
+
+/// Runs the command.
+pub(crate) async fn run(doctor: Doctor) -> anyhow::Result<()> {
+    let config = config::load(doctor.config.path().as_deref(), &ConfigFile::environment())?;
+    telemetry::start(&Log { format: LogFormat::Human, level: "error".to_owned() });
+    let mut findings = vec![("configuration", Good(format!("{} device clients", config.clients.len())))];
+    findings.extend(config.warnings.iter().map(|warning| ("configuration", Look(warning.clone()))));
+    findings.push(("keys", keys(&config)));
+    findings.push(("store", store(&config).await));
+    findings.extend(pool(&config).await.into_iter().map(|finding| ("user pool", finding)));
+    findings.push(("clock", clock(&config).await));
+    for (what, finding) in &findings {
+        let (mark, words) = match finding {
+            Good(words) => ("ok    ", words),
+            Look(words) => ("look  ", words),
+            Broken(words) => ("BROKEN", words),
+        };
+        println!("{mark}  {what}: {words}");
+    }
+    let broken = findings.iter().filter(|(_, finding)| matches!(finding, Broken(_))).count();
+    anyhow::ensure!(broken == 0, "{broken} of {} checks found something to mend", findings.len());
+    Ok(())
+}
+
+fn keys(config: &Config) -> Finding {
+    match (&config.keyring, &config.store) {
+        (config::KeyringSource::BesideStore(path), config::StoreConfig::Embedded(store))
+            if !path.exists() && !store.exists() =>
+        {
+            Good(format!("{} will be made with the store", path.display()))
+        }
+        _ => match wiring::keyring(config) {
+            Ok(_) => Good("one active key for requests, one for what lasts".to_owned()),
+            Err(error) => Broken(format!("{error:#}")),
+        },
+    }
+}
+
+async fn store(config: &Config) -> Finding {
+    if let config::StoreConfig::Embedded(path) = &config.store
+        && !path.exists()
+    {
+        return Good(format!("{} will be made at the first start", path.display()));
+    }
+    let store = match Store::open(&config.store).await {
+        Ok(store) => store,
+        Err(error) if matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
+            return Good("a server that runs has the file open; it was not looked into".to_owned());
+        }
+        Err(error) => return Broken(format!("{error:#}")),
+    };
+    match store.port().check().await {
+        Ok(()) => Good("it answers, and has the schema of this version".to_owned()),
+        Err(problem) => Broken(problem.to_string()),
+    }
+}
+
+async fn pool(config: &Config) -> Vec<Finding> {
+    let pool = match wiring::pool(config) {
+        Ok(pool) => pool,
+        Err(error) => return vec![Broken(format!("{error:#}"))],
+    };
+    if let Err(problem) = pool.refresh_if_due().await {
+        return vec![Broken(problem.to_string())];
+    }
+    let facts = match pool.facts() {
+        Ok(facts) => facts,
+        Err(problem) => return vec![Broken(problem.to_string())],
+    };
+    let mut findings =
+        vec![Good(format!("{} answers, and offers PKCE S256 or does not say", config.pool.issuer))];
+    findings.push(if facts.revokes {
+        Good("it can revoke tokens".to_owned())
+    } else {
+        Look(
+            "it has no revocation endpoint: /revoke is not offered, and tokens of a lost race live on"
+                .to_owned(),
+        )
+    });
+    let claim = "set upstream.account_claim to a claim that is the same for all of them";
+    if needs_shared_subjects(config) {
+        findings.push(if facts.pairwise_only {
+            Broken(format!("it gives each of its clients other subjects, and clients with a pool client of their own are compared by `sub`: {claim}"))
+        } else {
+            Look(format!("clients with a pool client of their own are compared by `sub`; should the pool give them pairwise subjects, {claim}"))
+        });
+    }
+    findings
+}
+
+/// The pool's own clock, by the `Date` of its answer (RFC 9110 section 6.6.1).
+async fn clock(config: &Config) -> Finding {
+    let url = format!("{}/.well-known/openid-configuration", config.pool.issuer.trim_end_matches('/'));
+    let answer = async {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().ok()?;
+        let answer = http.get(url).send().await.ok()?;
+        let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+        let date = httpdate::parse_http_date(date).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(Timestamp::default() + date)
+    };
+    let Some(theirs) = answer.await else {
+        return Look("the pool's answer does not tell its time".to_owned());
+    };
+    let ours = SystemClock.now();
+    let apart = ours.since(theirs).max(theirs.since(ours));
+    if apart > CLOCK_TOLERANCE {
+        return Broken(format!("it is {} s away from the pool's: set it by a time service", apart.as_secs()));
+    }
+    Good("within half a minute of the pool's".to_owned())
+}

@@ -1,0 +1,47 @@
+//! `device-grant init`.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use device_grant_domain::SystemEntropy;
+
+use crate::cli::Init;
+use crate::{config, keyring_file};
+
+const TEMPLATE: &str = include_str!("init.toml");
+
+pub(crate) fn run(args: &Init) -> anyhow::Result<()> {
+    if args.reference {
+        io::stdout().write_all(config::reference().as_bytes())?;
+        return Ok(());
+    }
+    match &args.keyring {
+        Some(file) => {
+            new(file, keyring_file::create(file, &SystemEntropy))?;
+            println!("Wrote {}: keep it secret, keep it safe, and give it to every replica.", file.display());
+        }
+        None => {
+            new(&args.file, write(&args.file))?;
+            println!(
+                "Wrote {file}. Fill it in, then: device-grant doctor --config {file}",
+                file = args.file.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn write(file: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(file)?.write_all(TEMPLATE.as_bytes())
+}
+
+fn new(file: &Path, written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{} is there already and stays as it is", file.display())
+        }
+        other => other.with_context(|| format!("cannot write {}", file.display())),
+    }
+}

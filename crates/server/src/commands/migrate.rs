@@ -1,0 +1,28 @@
+//! `device-grant migrate`.
+
+use std::path::Path;
+
+use super::config_file;
+use crate::config::{self, Environment, StoreConfig};
+use crate::telemetry;
+use crate::wiring::{self, Store};
+
+pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyhow::Result<()> {
+    let (store, log) = config::load_store(config_file(file), environment)?;
+    telemetry::start(&log);
+    match &store {
+        StoreConfig::Embedded(path) => {
+            // Opening it is all: the file brings itself up to date.
+            Store::open(&store).await?;
+            println!("The store {} is up to date.", path.display());
+        }
+        StoreConfig::DynamoDb(table) => {
+            let report = device_grant_store_dynamodb::migrate(&wiring::dynamodb(table)).await?;
+            for step in &report.applied {
+                println!("applied {step}");
+            }
+            println!("The table {} is at migration {}.", table.name, report.now_at);
+        }
+    }
+    Ok(())
+}

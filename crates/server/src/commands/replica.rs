@@ -1,0 +1,146 @@
+//! One replica while it serves: its background work, its connections, its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use device_grant_domain::client::PoolBinding;
+use device_grant_domain::pool::{PoolFacts, PoolProblem, UserPool};
+use device_grant_domain::store::StoreProblem;
+use device_grant_domain::{Clock, DeviceGrant, SystemClock};
+use device_grant_upstream::OidcPool;
+use device_grant_web::{Health, WebConfig, router};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::config::Network;
+use crate::listen;
+use crate::wiring::Store;
+
+const STORE_CHECK: Duration = Duration::from_secs(10);
+const POOL_LOOK: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// Everything that serves.
+pub(super) struct Replica {
+    pub(super) service: Arc<DeviceGrant>,
+    pub(super) pool: Arc<OidcPool>,
+    pub(super) store: Arc<Store>,
+    pub(super) web: WebConfig,
+    pub(super) network: Network,
+    pub(super) account_claim: String,
+}
+
+impl Replica {
+    /// Serves on `listener` until `ended`; then drains, in the order that load balancers need.
+    pub(super) async fn serve(
+        self,
+        listener: TcpListener,
+        ended: impl Future<Output = ()> + Send,
+    ) -> anyhow::Result<()> {
+        let health = Arc::new(Health::default());
+        let Self { service, network, .. } = &self;
+        let mut background = self.background(&health).await?;
+        let router = router(Arc::clone(service), Arc::clone(&health), self.web.clone());
+        let stopped = async {
+            ended.await;
+            tracing::info!("draining");
+            health.drain();
+            tokio::time::sleep(network.drain_delay).await;
+        };
+        tokio::select! {
+            () = listen::serve(listener, router, network, stopped) => {}
+            Some(outcome) = background.join_next() => {
+                outcome.context("a background task failed")?;
+                bail!("a background task ended");
+            }
+        }
+        service.tasks.close();
+        if tokio::time::timeout(network.drain_timeout, service.tasks.wait()).await.is_err() {
+            tracing::warn!("some exchanges did not finish in time; the next poll of their device takes over");
+        }
+        background.shutdown().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Work that never ends. The store is looked at once before anybody is served.
+    async fn background(&self, health: &Arc<Health>) -> anyhow::Result<JoinSet<()>> {
+        let (service, pool, store) = (&self.service, &self.pool, &self.store);
+        let first = service.store.check().await;
+        if let Err(problem @ (StoreProblem::Missing { .. } | StoreProblem::Schema { .. })) = first {
+            return Err(problem.into());
+        }
+        let mut background = JoinSet::new();
+        background.spawn(watch_store(Arc::clone(service), Arc::clone(health), first));
+        background.spawn(watch_pool(Arc::clone(service), self.account_claim.clone()));
+        let (pool, store) = (Arc::clone(pool), Arc::clone(store));
+        background.spawn(async move { pool.keep_fresh().await });
+        background.spawn(async move {
+            let mut ticks = tokio::time::interval(SWEEP);
+            loop {
+                ticks.tick().await;
+                store.sweep(SystemClock.now()).await;
+            }
+        });
+        Ok(background)
+    }
+}
+
+/// Tells `/readyz` how the store is, and the log when that changes.
+async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, first: Result<(), StoreProblem>) {
+    let mut ticks = tokio::time::interval(STORE_CHECK);
+    let (mut found, mut was_good) = (first, true);
+    loop {
+        match &found {
+            Err(problem) if was_good => tracing::error!(%problem, "the store cannot be used"),
+            Ok(()) if !was_good => tracing::info!("the store is back"),
+            _ => {}
+        }
+        was_good = found.is_ok();
+        health.note_store(found);
+        ticks.tick().await;
+        found = service.store.check().await;
+    }
+}
+
+/// Tells the log how the pool is when that changes. `/readyz` asks for itself.
+async fn watch_pool(service: Arc<DeviceGrant>, account_claim: String) {
+    let mut ticks = tokio::time::interval(POOL_LOOK);
+    let mut last: Option<Result<PoolFacts, PoolProblem>> = None;
+    loop {
+        ticks.tick().await;
+        let facts = service.pool.facts();
+        if last.as_ref() == Some(&facts) {
+            continue;
+        }
+        match &facts {
+            Ok(facts) => {
+                tracing::info!(revokes = facts.revokes, "the user pool is ready");
+                if let Some(problem) = pairwise_problem(&service, *facts, &account_claim) {
+                    tracing::error!("{problem}");
+                }
+            }
+            Err(problem) => tracing::warn!(%problem, "the user pool cannot be used yet"),
+        }
+        last = Some(facts);
+    }
+}
+
+/// Where two pool clients see one person under two names, nobody's account would ever match (CB-11).
+pub(super) fn pairwise_problem(
+    service: &DeviceGrant,
+    facts: PoolFacts,
+    account_claim: &str,
+) -> Option<String> {
+    if !facts.pairwise_only || account_claim != "sub" {
+        return None;
+    }
+    let own = service.clients.iter().find(|client| matches!(client.pool_client, PoolBinding::Own(_)))?;
+    Some(format!(
+        "the user pool gives each of its clients another subject for one person, so the account can never match for \
+         the client {}, which has a pool client of its own: set upstream.account_claim to a claim that is the same \
+         for all (Entra: oid), or share the service's pool client",
+        own.id
+    ))
+}

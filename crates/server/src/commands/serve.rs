@@ -1,0 +1,53 @@
+//! `device-grant serve`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::config_file;
+use super::replica::Replica;
+use crate::config::{self, Environment};
+use crate::telemetry;
+use crate::wiring::{self, Store};
+
+pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyhow::Result<()> {
+    let config = config::load(config_file(file), environment)?;
+    telemetry::start(&config.log);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if config.settings.public_url.scheme() == "http" {
+        tracing::warn!("plain http: for development on this machine only");
+    }
+    let ended = signalled()?;
+    let keys = wiring::keys(&config.keyring, &config.store)?;
+    let store = Arc::new(Store::open(&config.store).await?);
+    let account_claim = config.pool.account_claim.clone();
+    let pool = wiring::pool(config.pool)?;
+    let service = wiring::service(&store, Arc::clone(&pool), keys, config.clients, config.settings)?;
+    let listen = &config.network.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!(
+        address = %listener.local_addr()?,
+        public_url = %service.settings.public_url,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    let (web, network) = (config.web, config.network);
+    Replica { service, pool, store, web, network, account_claim }.serve(listener, ended).await
+}
+
+/// Resolves at SIGTERM or ctrl-c. Both are caught from the call on, not only once somebody waits.
+pub(super) fn signalled() -> std::io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate: Signal = signal(SignalKind::terminate())?;
+    let mut interrupt: Signal = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,108 @@
+//! Where the rooms meet: from a configuration to a service.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use device_grant_domain::client::DeviceClient;
+use device_grant_domain::store::RequestStore;
+use device_grant_domain::{
+    Clock, DeviceGrant, KeyMaterial, Keyring, Ports, Settings, SystemClock, SystemEntropy, Timestamp,
+};
+use device_grant_store_dynamodb::{DynamoDbConfig, DynamoDbStore};
+use device_grant_store_embedded::{EmbeddedStore, MemoryStore};
+use device_grant_upstream::{OidcPool, OidcPoolConfig};
+
+use crate::config::{KeyringSource, StoreConfig, Table};
+use crate::keyring_file;
+
+/// An open store.
+pub(crate) enum Store {
+    Memory(Arc<MemoryStore>),
+    Embedded(Arc<EmbeddedStore>),
+    DynamoDb(Arc<DynamoDbStore>),
+}
+
+impl Store {
+    /// Opens what `config` names. Nothing is asked of a table yet.
+    pub(crate) async fn open(config: &StoreConfig) -> anyhow::Result<Self> {
+        Ok(match config {
+            StoreConfig::Embedded(path) => Self::Embedded(Arc::new(open_file(path).await?)),
+            StoreConfig::DynamoDb(table) => {
+                Self::DynamoDb(Arc::new(DynamoDbStore::connect(&dynamodb(table)).await))
+            }
+        })
+    }
+
+    /// The store behind its port.
+    pub(crate) fn port(&self) -> Arc<dyn RequestStore> {
+        match self {
+            Self::Memory(store) => store.clone(),
+            Self::Embedded(store) => store.clone(),
+            Self::DynamoDb(store) => store.clone(),
+        }
+    }
+
+    /// Forgets what may be forgotten. DynamoDB does that by itself.
+    pub(crate) async fn sweep(&self, now: Timestamp) {
+        match self {
+            Self::Memory(store) => store.sweep(now),
+            Self::Embedded(store) => {
+                if let Err(error) = store.sweep(now).await {
+                    tracing::warn!(%error, "the store was not swept");
+                }
+            }
+            Self::DynamoDb(_) => {}
+        }
+    }
+}
+
+/// Opening waits for the disk.
+async fn open_file(path: &Path) -> anyhow::Result<EmbeddedStore> {
+    let path = path.to_owned();
+    Ok(tokio::task::spawn_blocking(move || EmbeddedStore::open(path)).await??)
+}
+
+/// What the store's crate wants to know of a table.
+pub(crate) fn dynamodb(table: &Table) -> DynamoDbConfig {
+    let defaults = DynamoDbConfig::new(&table.name);
+    DynamoDbConfig {
+        endpoint_url: table.endpoint_url.clone(),
+        region: table.region.clone(),
+        attempt_timeout: defaults.attempt_timeout.min(table.timeout),
+        operation_timeout: table.timeout,
+        ..defaults
+    }
+}
+
+/// The keys that `source` names. A keyring beside a store that is new as well is made now.
+pub(crate) fn keys(source: &KeyringSource, store: &StoreConfig) -> anyhow::Result<Vec<KeyMaterial>> {
+    match (source, store) {
+        (KeyringSource::Given(keys), _) => Ok(keys.clone()),
+        (KeyringSource::BesideStore(keys), StoreConfig::Embedded(store)) => {
+            keyring_file::beside(store, keys, &SystemEntropy)
+        }
+        (KeyringSource::BesideStore(keys), StoreConfig::DynamoDb(_)) => keyring_file::read(keys),
+    }
+}
+
+/// The user pool. Nothing is sent to it yet.
+pub(crate) fn pool(config: OidcPoolConfig) -> anyhow::Result<Arc<OidcPool>> {
+    let pool = OidcPool::new(config, Arc::new(SystemClock), Arc::new(SystemEntropy));
+    Ok(Arc::new(pool.context("the user pool cannot be used")?))
+}
+
+/// The service over the machine's own clock and randomness.
+pub(crate) fn service(
+    store: &Store,
+    pool: Arc<OidcPool>,
+    keys: Vec<KeyMaterial>,
+    clients: Vec<DeviceClient>,
+    settings: Settings,
+) -> anyhow::Result<Arc<DeviceGrant>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ports = Ports { store: store.port(), pool, clock, entropy: Arc::new(SystemEntropy) };
+    let keyring = Arc::new(Keyring::new(keys)?);
+    let clients = Arc::new(clients.into_iter().collect());
+    Ok(Arc::new(DeviceGrant::new(ports, keyring, clients, settings)))
+}
