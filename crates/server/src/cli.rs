@@ -1,10 +1,12 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
+
+use crate::config::DEFAULT_FILE;
 
 /// OAuth 2.0 device authorization grant (RFC 8628) in front of any OpenID Connect user pool.
 #[derive(Debug, Parser)]
@@ -34,7 +36,14 @@ pub(crate) enum Command {
 pub(crate) struct ConfigFile {
     /// The configuration file; without it `device-grant.toml`, if it is there.
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// The named file, or the default one if it is there.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.config.as_deref().or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|file| file.exists()))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -83,7 +92,7 @@ pub(crate) enum Qr {
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// Where to write the configuration.
-    #[arg(value_name = "FILE", default_value = crate::config::DEFAULT_FILE)]
+    #[arg(value_name = "FILE", default_value = DEFAULT_FILE)]
     pub(crate) file: PathBuf,
     /// Write a keyring with fresh keys to this file instead.
     #[arg(long, value_name = "FILE", conflicts_with = "file")]

@@ -3,29 +3,41 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_client::{DeviceClient, Login, Outcome, Progress};
 use device_grant_domain::{Clock, SystemClock};
 use device_grant_protocol::{Scope, TokenResponse};
 use fast_qr::{ECL, QRBuilder};
 
+use crate::cli::Qr;
+
 /// Light modules around a code, as its standard wants them.
 const QUIET_ZONE: isize = 4;
 const TICK: Duration = Duration::from_secs(1);
+/// Whatever the terminal's own colours are: many phones cannot read an inverted code.
+const BLACK_ON_WHITE: &str = "\x1b[38;5;16;48;5;231m";
+const RESET: &str = "\x1b[0m";
+
+/// What to show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Screen {
+    pub(crate) qr: Qr,
+    pub(crate) show_tokens: bool,
+}
 
 /// Logs in on this terminal, and prints what came of it.
 pub(crate) async fn log_in(
     device: &DeviceClient,
     scope: Option<&Scope>,
-    show_tokens: bool,
+    screen: Screen,
 ) -> anyhow::Result<()> {
     let mut login = device.start(scope).await?;
-    show_codes(&login);
+    show_codes(&login, screen.qr);
     let outcome = wait(device, &mut login).await?;
     match outcome {
         Outcome::Approved(tokens) => {
-            print!("{}", summary(&tokens, show_tokens));
+            print!("{}", summary(&tokens, screen.show_tokens));
             Ok(())
         }
         Outcome::Denied => bail!("access_denied: the person said no"),
@@ -35,16 +47,31 @@ pub(crate) async fn log_in(
     }
 }
 
-fn show_codes(login: &Login) {
+fn show_codes(login: &Login, when: Qr) {
     let codes = login.codes();
     let link = codes.verification_uri_complete.as_ref().unwrap_or(&codes.verification_uri);
+    let wanted = match when {
+        Qr::Auto => std::io::stdout().is_terminal(),
+        Qr::Always => true,
+        Qr::Never => false,
+    };
     println!();
-    if let Some(code) = qr(link) {
-        println!("{code}");
+    let drawn = wanted.then(|| qr(link)).flatten();
+    match &drawn {
+        Some(code) => println!("{code}\n  Scan the code, or open  {}", printable(&codes.verification_uri)),
+        None => println!(
+            "  To log in, go to {}\n  or open                 {}",
+            printable(link),
+            printable(&codes.verification_uri)
+        ),
     }
-    println!("  Scan the code, or open  {}", codes.verification_uri);
-    println!("  and enter               {}", codes.user_code.expose());
+    println!("  and enter               {}", printable(codes.user_code.expose()));
     println!();
+}
+
+/// Text from elsewhere, without what could move the cursor or change colours.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Polls at the server's pace; shows how long the code lives.
@@ -90,23 +117,26 @@ fn draw_countdown(left: Duration, away: Option<&str>) {
 /// What was got, without the tokens themselves unless they were asked for.
 fn summary(tokens: &TokenResponse, show_tokens: bool) -> String {
     let mut lines = vec!["Connected.".to_owned()];
-    if let Some(claims) = tokens.id_token.as_ref().and_then(|token| claims(token.expose())) {
-        let named = ["name", "preferred_username", "email", "sub"];
-        let who = named.iter().find_map(|name| claims.get(name)?.as_str().map(str::to_owned));
-        lines.extend(who.map(|who| format!("  account        {who}")));
-    }
+    let claims = tokens.id_token.as_ref().and_then(|token| claims(token.expose())).unwrap_or_default();
+    let named = ["name", "preferred_username", "email", "sub"];
+    let who = named.iter().find_map(|name| claims.get(*name)?.as_str());
+    lines.extend(who.map(|who| format!("  account        {}", printable(who))));
     lines.extend(tokens.scope.as_ref().map(|scope| format!("  scope          {scope}")));
     lines.extend(tokens.expires_in.map(|seconds| format!("  expires in     {seconds} s")));
     lines.push(format!("  refresh token  {}", if tokens.refresh_token.is_some() { "yes" } else { "no" }));
+    if !claims.is_empty() {
+        lines.push("  claims of the ID token:".to_owned());
+        let shown = claims.iter().map(|(name, value)| (printable(name), printable(&value.to_string())));
+        lines.extend(shown.map(|(name, value)| format!("    {name:<12} {value}")));
+    }
     if show_tokens {
-        let tokens = serde_json::to_string_pretty(tokens).unwrap_or_default();
-        lines.push(tokens);
+        lines.extend(serde_json::to_string_pretty(tokens).ok());
     }
     lines.join("\n") + "\n"
 }
 
 /// The claims as they stand: for showing on this terminal, not for trusting.
-fn claims(id_token: &str) -> Option<serde_json::Value> {
+fn claims(id_token: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
     let payload = id_token.split('.').nth(1)?;
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
@@ -121,7 +151,7 @@ fn qr(text: &str) -> Option<String> {
     };
     let mut drawn = String::new();
     for y in (-QUIET_ZONE..size + QUIET_ZONE).step_by(2) {
-        drawn.push_str("  \x1b[30;107m");
+        drawn.push_str(BLACK_ON_WHITE);
         for x in -QUIET_ZONE..size + QUIET_ZONE {
             drawn.push(match (dark(x, y), dark(x, y + 1)) {
                 (true, true) => '█',
@@ -130,19 +160,10 @@ fn qr(text: &str) -> Option<String> {
                 (false, false) => ' ',
             });
         }
-        drawn.push_str("\x1b[0m\n");
+        drawn.push_str(RESET);
+        drawn.push('\n');
     }
     Some(drawn)
-}
-
-/// The device behind `login` and `demo`.
-pub(crate) async fn discover(
-    issuer: &url::Url,
-    credentials: device_grant_client::Credentials,
-) -> anyhow::Result<DeviceClient> {
-    DeviceClient::discover(issuer, credentials)
-        .await
-        .with_context(|| format!("no device grant was found at {issuer}"))
 }
 
 #[cfg(test)]
@@ -171,11 +192,32 @@ mod tests {
     }
 
     #[test]
-    fn the_qr_code_has_its_quiet_zone() {
-        let drawn = qr("https://login.example.com/device?user_code=WDJB-MJHT").unwrap();
-        let lines: Vec<&str> = drawn.lines().collect();
-        let modules = |line: &str| line.replace("\u{1b}[30;107m", "").replace("\u{1b}[0m", "");
-        assert!(modules(lines[0]).trim().is_empty() && modules(lines[1]).trim().is_empty());
-        assert!(!modules(lines[3]).trim().is_empty());
+    fn a_server_cannot_write_to_the_terminal_itself() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{9b}c\r"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
+    }
+
+    #[test]
+    fn the_drawing_holds_every_module_and_four_of_quiet_zone() {
+        let url = "https://login.example.com/device?user_code=WDJB-MJHT";
+        let code = QRBuilder::new(url).ecl(ECL::M).build().unwrap();
+        let mut rows: Vec<Vec<bool>> = Vec::new();
+        for line in qr(url).unwrap().lines() {
+            let cells = line.strip_prefix(BLACK_ON_WHITE).unwrap().strip_suffix(RESET).unwrap();
+            rows.push(cells.chars().map(|cell| matches!(cell, '█' | '▀')).collect());
+            rows.push(cells.chars().map(|cell| matches!(cell, '█' | '▄')).collect());
+        }
+        assert!(rows.len() >= code.size + 8);
+        for (y, row) in rows.iter().enumerate() {
+            assert_eq!(row.len(), code.size + 8);
+            for (x, dark) in row.iter().enumerate() {
+                let inside = (4..code.size + 4).contains(&y) && (4..code.size + 4).contains(&x);
+                assert_eq!(*dark, inside && code[y - 4][x - 4].value(), "row {y}, column {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_code_is_not_drawn() {
+        assert!(qr(&"x".repeat(5000)).is_none());
     }
 }

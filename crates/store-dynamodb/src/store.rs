@@ -88,7 +88,7 @@ impl RequestStore for DynamoDbStore {
             Written::Refused(None) => Err(TransitionError::NotFound),
             Written::Refused(Some(item)) => {
                 let present = self.decode(&transition.id, &item)?;
-                // Ours, written by an attempt whose answer was lost.
+                // Ours, written by an attempt whose answer was lost (ST-09).
                 let own = present.op == transition.op;
                 if own { Ok(()) } else { Err(TransitionError::Conflict(Box::new(present))) }
             }
@@ -115,7 +115,7 @@ impl RequestStore for DynamoDbStore {
         let item = [("pk", text(attempt_key(attempt))), ("op", text(&op)), ("ttl", ttl(forget_at))];
         let item = item.map(|(name, value)| (name.to_owned(), value)).into();
         let written = self.table.put(item, "attribute_not_exists(#pk)", Vec::new()).await?;
-        Ok(done_by(&written, &op))
+        Ok(written.by(&op))
     }
 
     async fn reserve(
@@ -142,8 +142,7 @@ impl RequestStore for DynamoDbStore {
             ],
             repeatable: true,
         };
-        let written = self.table.update(&counter_key(counter), change).await?;
-        Ok(done_by(&written, &op))
+        Ok(self.table.update(&counter_key(counter), change).await?.by(&op))
     }
 
     async fn give_back(&self, counter: &CounterKey) -> Result<(), Unavailable> {
@@ -165,17 +164,6 @@ impl RequestStore for DynamoDbStore {
             Some(found) if found < needed => Err(StoreProblem::Schema { found, needed }),
             // A later step leaves this version room: migrations expand first (migrations/README.md).
             Some(_) => Ok(()),
-        }
-    }
-}
-
-/// Whether a write was done, be it by an earlier attempt of the same call.
-fn done_by(written: &Written, op: &str) -> bool {
-    match written {
-        Written::Done => true,
-        Written::Refused(present) => {
-            let present = present.as_ref().and_then(|item| item.get("op")?.as_s().ok());
-            present.is_some_and(|present| present == op)
         }
     }
 }

@@ -97,6 +97,19 @@ impl Table {
     }
 }
 
+impl Written {
+    /// Whether it was done, by `op`: also by an attempt of the same call whose answer was lost (ST-09).
+    pub(crate) fn by(&self, op: &str) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Refused(None) => false,
+            Self::Refused(Some(item)) => {
+                item.get("op").and_then(|by| by.as_s().ok()).is_some_and(|by| by == op)
+            }
+        }
+    }
+}
+
 /// The attributes that the expressions name; `None` without any, since the API refuses an empty map.
 fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
     let mut names = HashMap::new();

@@ -1,24 +1,14 @@
 //! `device-grant demo`: the service, a user pool and a television on one machine, with nothing to set up.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use device_grant_client::{Credentials, DeviceClient as Device};
+use device_grant_client::{Credentials, DeviceClient as Device, Endpoints};
 use device_grant_dev_pool::{DevClient, DevPoolConfig, LoopbackPool};
-use device_grant_domain::client::{ClientAuth, DeviceClient, Grants, PoolBinding, TokenSet};
-use device_grant_domain::codes::CodeFormat;
-use device_grant_domain::limits::StartLimits;
-use device_grant_domain::pool::PoolClient;
-use device_grant_domain::store::Consistency;
-use device_grant_domain::{Keyring, Settings, SystemEntropy};
-use device_grant_protocol::{AuthMethod, ClientSecret};
+use device_grant_domain::{Keyring, SystemEntropy};
 use device_grant_store_embedded::MemoryStore;
-use device_grant_upstream::OidcPoolConfig;
-use device_grant_web::{OnStoreFailure, WebConfig};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use url::Url;
@@ -26,13 +16,16 @@ use url::Url;
 use super::replica::Replica;
 use super::serve::signalled;
 use crate::cli::{Demo, Qr};
-use crate::config::{Log, LogFormat, Network};
+use crate::config::{self, Config, Environment, Log, LogFormat};
 use crate::telemetry;
-use crate::terminal::{Screen, log_in};
+use crate::television::{Screen, log_in};
 use crate::wiring::{self, Store};
 
+/// Our own client at the development pool.
+const SERVICE: &str = "demo-service";
 const CONSOLE: &str = "demo-console";
 const TELEVISION: &str = "demo-tv";
+const ALLOWED: &str = r#"scopes = ["openid", "profile", "email"], default_scope = ["openid", "profile"], token_set = "ID+ACCESS+REFRESH""#;
 /// The development pool's person; the password is the same.
 const PERSON: &str = "alice";
 
@@ -65,26 +58,107 @@ pub(crate) async fn run(args: &Demo) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!("cannot listen on {}; `--listen 127.0.0.1:0` takes any free port", args.listen)
     })?;
-    let address = listener.local_addr()?;
-    let public_url: Url = format!("http://{address}").parse()?;
-    let base_url = public_url.origin().ascii_serialization();
+    let base_url = format!("http://{}", listener.local_addr()?);
     let secrets = Secrets { service: fresh_secret(), console: fresh_secret() };
     let pool = LoopbackPool::spawn(|issuer| dev_pool(issuer, &base_url, &secrets)).await?;
-    let replica = replica(&public_url, pool.issuer(), &secrets, address)?;
+    let settings = settings(&base_url, pool.issuer(), &secrets);
+    let replica = replica(config::load(None, &settings)?)?;
 
     if args.no_device {
         announce(&base_url, &secrets)?;
         return replica.serve(listener, ended).await;
     }
-    let endpoints = device_grant_client::Endpoints {
-        device_authorization: replica.service.settings.at("/device_authorization"),
-        token: replica.service.settings.at("/token"),
+    println!(
+        "A login on this machine, with nothing but this program: device-grant at {base_url}, a development user"
+    );
+    println!("pool, and this terminal as the television. Sign in as {PERSON} with the password {PERSON}.");
+    let device = television(&replica)?;
+    let served = replica.serve(listener, ended);
+    let shown = async {
+        let screen = Screen { qr: Qr::Auto, show_tokens: false };
+        if let Err(error) = log_in(&device, None, screen).await {
+            println!("{error:#}");
+        }
+        // The person's browser may still want the last page.
+        println!("\nThe demo goes on serving; press Ctrl-C to end it.");
+        std::future::pending().await
     };
-    let television = television(endpoints);
-    let served = tokio::spawn(replica.serve(listener, ended));
     tokio::select! {
-        shown = television => shown?,
-        served = served => return served?,
+        served = served => served,
+        never = shown => never,
     }
+}
+
+fn announce(base_url: &str, secrets: &Secrets) -> anyhow::Result<()> {
+    let announcement = Announcement {
+        base_url,
+        client_id: CONSOLE,
+        client_secret: &secrets.console,
+        public_client_id: TELEVISION,
+        username: PERSON,
+        password: PERSON,
+    };
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(&announcement)?)?;
+    out.flush()?;
     Ok(())
+}
+
+fn fresh_secret() -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(device_grant_domain::bytes::<32>(&SystemEntropy))
+}
+
+/// The device of the demo knows where its server is.
+fn television(replica: &Replica) -> anyhow::Result<Device> {
+    let settings = &replica.service.settings;
+    let endpoints = Endpoints {
+        device_authorization: settings.at("/device_authorization"),
+        token: settings.at("/token"),
+    };
+    Ok(Device::new(endpoints, Credentials { client_id: TELEVISION.parse()?, secret: None })?)
+}
+
+fn dev_pool(issuer: Url, base_url: &str, secrets: &Secrets) -> DevPoolConfig {
+    let callback = format!("{base_url}/callback");
+    let client = |id: &str, secret: &str| DevClient {
+        post_logout_redirect_uris: vec![format!("{base_url}/device")],
+        ..DevClient::confidential(id, secret, callback.clone())
+    };
+    DevPoolConfig {
+        clients: vec![client(SERVICE, &secrets.service), client(CONSOLE, &secrets.console)],
+        ..DevPoolConfig::new(issuer)
+    }
+}
+
+/// The settings of a small service, as an operator would write them, so that the demo has the defaults of `serve`.
+fn settings(base_url: &str, issuer: &str, secrets: &Secrets) -> Environment {
+    // A public client on the shared pool client; one with a secret whose pool client is its own, as in the AWS sample.
+    let clients = format!(
+        r#"[
+            {{ id = "{TELEVISION}", name = "Demo Television", auth_method = "none", {ALLOWED} }},
+            {{ id = "{CONSOLE}", name = "Demo Console", secret = "{}", upstream_client_id = "same", {ALLOWED} }},
+        ]"#,
+        secrets.console
+    );
+    let settings = [
+        ("PUBLIC_URL", base_url),
+        ("UPSTREAM__ISSUER", issuer),
+        ("UPSTREAM__CLIENT_ID", SERVICE),
+        ("UPSTREAM__CLIENT_SECRET", &secrets.service),
+        ("WEB__SERVICE_NAME", "Demo"),
+        ("NETWORK__DRAIN_DELAY_S", "0"),
+        ("NETWORK__DRAIN_TIMEOUT_S", "5"),
+        ("CLIENT", &clients),
+    ];
+    settings.into_iter().map(|(name, value)| (format!("DEVICE_GRANT__{name}"), value.to_owned())).collect()
+}
+
+fn replica(config: Config) -> anyhow::Result<Replica> {
+    let store = Arc::new(Store::Memory(Arc::new(MemoryStore::default())));
+    let account_claim = config.pool.account_claim.clone();
+    let pool = wiring::pool(config.pool)?;
+    let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
+    let service = wiring::service(&store, Arc::clone(&pool), keys, config.clients, config.settings)?;
+    let (web, network) = (config.web, config.network);
+    Ok(Replica { service, pool, store, web, network, account_claim })
 }

@@ -1,27 +1,19 @@
 //! `device-grant doctor`: what is wrong, and what to mend.
 
+use std::path::Path;
 use std::time::Duration;
 
-use clap::Args;
 use device_grant_domain::pool::UserPool;
 use device_grant_domain::{Clock, SystemClock, Timestamp};
 use device_grant_store_embedded::OpenError;
 
-use super::ConfigFile;
-use super::serve::needs_shared_subjects;
-use crate::config::{self, Config, Log, LogFormat};
+use super::replica::with_own_pool_client;
+use crate::config::{self, Config, Environment, KeyringSource, Log, LogFormat, StoreConfig};
 use crate::telemetry;
 use crate::wiring::{self, Store};
 
 /// A clock that is further off than this makes good ID tokens look bad.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
-
-/// Check configuration, store, user pool, clock and keys, and say what to mend.
-#[derive(Args, Debug)]
-pub(crate) struct Doctor {
-    #[command(flatten)]
-    config: ConfigFile,
-}
 
 /// What a check found.
 enum Finding {
@@ -33,9 +25,8 @@ enum Finding {
 
 use Finding::{Broken, Good, Look};
 
-/// Runs the command.
-pub(crate) async fn run(doctor: Doctor) -> anyhow::Result<()> {
-    let config = config::load(doctor.config.path().as_deref(), &ConfigFile::environment())?;
+pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyhow::Result<()> {
+    let config = config::load(file, environment)?;
     telemetry::start(&Log { format: LogFormat::Human, level: "error".to_owned() });
     let mut findings = vec![("configuration", Good(format!("{} device clients", config.clients.len())))];
     findings.extend(config.warnings.iter().map(|warning| ("configuration", Look(warning.clone()))));
@@ -58,12 +49,12 @@ pub(crate) async fn run(doctor: Doctor) -> anyhow::Result<()> {
 
 fn keys(config: &Config) -> Finding {
     match (&config.keyring, &config.store) {
-        (config::KeyringSource::BesideStore(path), config::StoreConfig::Embedded(store))
+        (KeyringSource::BesideStore(path), StoreConfig::Embedded(store))
             if !path.exists() && !store.exists() =>
         {
             Good(format!("{} will be made with the store", path.display()))
         }
-        _ => match wiring::keyring(config) {
+        _ => match wiring::keys(&config.keyring, &config.store) {
             Ok(_) => Good("one active key for requests, one for what lasts".to_owned()),
             Err(error) => Broken(format!("{error:#}")),
         },
@@ -71,7 +62,7 @@ fn keys(config: &Config) -> Finding {
 }
 
 async fn store(config: &Config) -> Finding {
-    if let config::StoreConfig::Embedded(path) = &config.store
+    if let StoreConfig::Embedded(path) = &config.store
         && !path.exists()
     {
         return Good(format!("{} will be made at the first start", path.display()));
@@ -90,7 +81,7 @@ async fn store(config: &Config) -> Finding {
 }
 
 async fn pool(config: &Config) -> Vec<Finding> {
-    let pool = match wiring::pool(config) {
+    let pool = match wiring::pool(config.pool.clone()) {
         Ok(pool) => pool,
         Err(error) => return vec![Broken(format!("{error:#}"))],
     };
@@ -111,15 +102,27 @@ async fn pool(config: &Config) -> Vec<Finding> {
                 .to_owned(),
         )
     });
-    let claim = "set upstream.account_claim to a claim that is the same for all of them";
-    if needs_shared_subjects(config) {
-        findings.push(if facts.pairwise_only {
-            Broken(format!("it gives each of its clients other subjects, and clients with a pool client of their own are compared by `sub`: {claim}"))
-        } else {
-            Look(format!("clients with a pool client of their own are compared by `sub`; should the pool give them pairwise subjects, {claim}"))
-        });
+    if config.pool.account_claim == "sub"
+        && let Some(client) = with_own_pool_client(config.clients.iter())
+    {
+        findings.push(pairwise(client.id.as_str(), facts.pairwise_only));
     }
     findings
+}
+
+/// Discovery tells pairwise subjects for sure only where there are no others (CB-11).
+fn pairwise(client: &str, for_sure: bool) -> Finding {
+    let mend = "set upstream.account_claim to a claim that is the same for all clients (Entra: oid)";
+    if for_sure {
+        return Broken(format!(
+            "it gives each of its clients another subject for one person, and {client} has a pool client of its own, \
+             so that no account will ever match: {mend}"
+        ));
+    }
+    Look(format!(
+        "{client} has a pool client of its own, and accounts are compared by `sub`; if the pool gives the two clients \
+         pairwise subjects, {mend}"
+    ))
 }
 
 /// The pool's own clock, by the `Date` of its answer (RFC 9110 section 6.6.1).

@@ -1,7 +1,6 @@
 //! `device-grant login`.
 
 use std::fs;
-use std::process::ExitCode;
 
 use anyhow::Context;
 use device_grant_client::{Credentials, DeviceClient};
@@ -9,9 +8,9 @@ use device_grant_protocol::{ClientSecret, Scope};
 use zeroize::Zeroizing;
 
 use crate::cli::Login;
-use crate::terminal::{Screen, log_in};
+use crate::television::{Screen, log_in};
 
-pub(crate) async fn run(args: &Login) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: &Login) -> anyhow::Result<()> {
     let secret = match &args.client_secret_file {
         Some(file) => {
             let text = fs::read_to_string(file).map(Zeroizing::new);
@@ -24,6 +23,5 @@ pub(crate) async fn run(args: &Login) -> anyhow::Result<ExitCode> {
     let scope = args.scope.as_deref().map(str::parse::<Scope>).transpose()?;
     let device = DeviceClient::discover(&args.issuer, credentials).await?;
     let screen = Screen { qr: args.qr, show_tokens: args.show_tokens };
-    let approved = log_in(&device, scope.as_ref(), screen).await?;
-    Ok(if approved { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    log_in(&device, scope.as_ref(), screen).await
 }

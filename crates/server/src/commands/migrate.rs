@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use super::config_file;
 use crate::config::{self, Environment, StoreConfig};
 use crate::telemetry;
 use crate::wiring::{self, Store};
 
 pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyhow::Result<()> {
-    let (store, log) = config::load_store(config_file(file), environment)?;
+    let (store, log) = config::load_store(file, environment)?;
     telemetry::start(&log);
     match &store {
         StoreConfig::Embedded(path) => {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use device_grant_domain::client::PoolBinding;
-use device_grant_domain::pool::{PoolFacts, PoolProblem, UserPool};
+use device_grant_domain::client::{DeviceClient, PoolBinding};
+use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
 use device_grant_domain::{Clock, DeviceGrant, SystemClock};
 use device_grant_upstream::OidcPool;
@@ -89,7 +89,6 @@ impl Replica {
 
 /// Tells `/readyz` how the store is, and the log when that changes.
 async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, first: Result<(), StoreProblem>) {
-    let mut ticks = tokio::time::interval(STORE_CHECK);
     let (mut found, mut was_good) = (first, true);
     loop {
         match &found {
@@ -99,7 +98,7 @@ async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, first: Resu
         }
         was_good = found.is_ok();
         health.note_store(found);
-        ticks.tick().await;
+        tokio::time::sleep(STORE_CHECK).await;
         found = service.store.check().await;
     }
 }
@@ -107,40 +106,45 @@ async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, first: Resu
 /// Tells the log how the pool is when that changes. `/readyz` asks for itself.
 async fn watch_pool(service: Arc<DeviceGrant>, account_claim: String) {
     let mut ticks = tokio::time::interval(POOL_LOOK);
-    let mut last: Option<Result<PoolFacts, PoolProblem>> = None;
+    let (mut last_facts, mut last_trouble) = (None, None);
     loop {
         ticks.tick().await;
-        let facts = service.pool.facts();
-        if last.as_ref() == Some(&facts) {
-            continue;
-        }
-        match &facts {
-            Ok(facts) => {
-                tracing::info!(revokes = facts.revokes, "the user pool is ready");
-                if let Some(problem) = pairwise_problem(&service, *facts, &account_claim) {
-                    tracing::error!("{problem}");
-                }
+        let (facts, trouble) = (service.pool.facts().ok(), service.pool.trouble());
+        if let Some(facts) = facts.filter(|facts| last_facts != Some(*facts)) {
+            tracing::info!(revokes = facts.revokes, "the user pool is known");
+            if let Some(problem) = pairwise_problem(&service, facts, &account_claim) {
+                tracing::error!("{problem}");
             }
-            Err(problem) => tracing::warn!(%problem, "the user pool cannot be used yet"),
+            last_facts = Some(facts);
         }
-        last = Some(facts);
+        match &trouble {
+            Some(problem) if last_trouble != trouble => {
+                tracing::warn!(%problem, "the user pool cannot be asked")
+            }
+            None if last_trouble.is_some() => tracing::info!("the user pool answers again"),
+            _ => {}
+        }
+        last_trouble = trouble;
     }
 }
 
 /// Where two pool clients see one person under two names, nobody's account would ever match (CB-11).
-pub(super) fn pairwise_problem(
-    service: &DeviceGrant,
-    facts: PoolFacts,
-    account_claim: &str,
-) -> Option<String> {
+fn pairwise_problem(service: &DeviceGrant, facts: PoolFacts, account_claim: &str) -> Option<String> {
     if !facts.pairwise_only || account_claim != "sub" {
         return None;
     }
-    let own = service.clients.iter().find(|client| matches!(client.pool_client, PoolBinding::Own(_)))?;
+    let own = with_own_pool_client(service.clients.iter())?;
     Some(format!(
         "the user pool gives each of its clients another subject for one person, so the account can never match for \
          the client {}, which has a pool client of its own: set upstream.account_claim to a claim that is the same \
          for all (Entra: oid), or share the service's pool client",
         own.id
     ))
+}
+
+/// A device client with a pool client of its own, if there is one.
+pub(super) fn with_own_pool_client<'a>(
+    mut clients: impl Iterator<Item = &'a DeviceClient>,
+) -> Option<&'a DeviceClient> {
+    clients.find(|client| matches!(client.pool_client, PoolBinding::Own(_)))
 }

@@ -7,14 +7,13 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::config_file;
 use super::replica::Replica;
 use crate::config::{self, Environment};
 use crate::telemetry;
 use crate::wiring::{self, Store};
 
 pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyhow::Result<()> {
-    let config = config::load(config_file(file), environment)?;
+    let config = config::load(file, environment)?;
     telemetry::start(&config.log);
     for warning in &config.warnings {
         tracing::warn!("{warning}");

@@ -28,7 +28,6 @@ pub(crate) use environment::Environment;
 pub(crate) use keyring::{KeyringSource, decode as decode_keyring, encode as encode_keyring};
 pub(crate) use problem::WrongConfiguration;
 pub(crate) use reference::reference;
-pub(crate) use service::is_loopback;
 
 /// The file that is read when no other is named, if it is there.
 pub(crate) const DEFAULT_FILE: &str = "device-grant.toml";

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{CLIENT, Default, KEYS, Key, Kind, PREFIX};
+use super::keys::{CLIENT, Default, KEYS, Key, Kind};
 
 const HEAD: &str = "\
 # Configuration
@@ -116,13 +116,10 @@ mod tests {
     }
 
     #[test]
-    fn every_key_has_a_row_and_a_variable_of_its_own() {
+    fn every_key_has_a_row() {
         let page = reference();
         for key in KEYS {
             assert!(page.contains(&format!("| `{}` |", key.name())), "{}", key.path);
-            let variable = key.variable();
-            assert_eq!(variable.is_none(), key.section() == CLIENT, "{}", key.path);
-            assert!(variable.is_none_or(|name| name.starts_with(PREFIX)), "{}", key.path);
         }
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn seconds(service: &Settings, path: &str) -> Duration {
 }
 
 /// Whether `url` names this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::proxy::{Exchange, Proxy};
 use crate::support::new_store;
 
-/// TP-17, ST-08: a poll that finds nothing decided is one eventually consistent read of half a unit, and no write.
+/// ST-08: a poll that finds nothing decided is one eventually consistent read of half a unit, and no write.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poll_costs_half_a_read_unit() {
     let (direct, config) = new_store().await;

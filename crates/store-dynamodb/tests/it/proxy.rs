@@ -92,7 +92,6 @@ async fn serve(mut client: TcpStream, server: String, state: Arc<Mutex<State>>) 
         return respond(&mut client, "HTTP/1.1 400 Bad Request", told.as_bytes()).await;
     }
     let (status, mut output) = forward(&server, &head, &input).await;
-    eprintln!("DBG {operation} {status} {} -> {}", &input.to_string()[..60], String::from_utf8_lossy(&output)); eprintln!("HEAD {head}");
     {
         let mut state = state.lock().unwrap();
         let exchange = Exchange { operation, input, output: serde_json::from_slice(&output).unwrap() };

@@ -1,10 +1,12 @@
 //! What the README tells people to run.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use device_grant_testkit::parts::Process;
+use device_grant_dev_pool::{DevClient, DevPoolConfig, LoopbackPool};
+use device_grant_testkit::parts::{Process, free_port};
 use interop::{Demo, Person, binary};
 use serde_json::Value;
 
@@ -95,4 +97,65 @@ fn shell(demo: &Demo, line: &str, device_code: &str) -> anyhow::Result<Value> {
     let output = command.output()?;
     ensure!(output.status.success(), "{line}: {output:?}");
     Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The configurations for Keycloak and for Cognito: with a pool of this machine in the place of theirs, `doctor` finds nothing
+/// to mend, and `serve` serves.
+#[tokio::test]
+async fn the_configurations_of_the_readme_serve() -> anyhow::Result<()> {
+    let [keycloak, cognito] = blocks("toml")[..] else { anyhow::bail!("the README has two configurations") };
+    let (before, rest) = keycloak.split_once("[upstream]").context("no [upstream]")?;
+    let (_, clients) = rest.split_once("[[client]]").context("no [[client]]")?;
+    for (name, text) in
+        [("keycloak", keycloak.to_owned()), ("cognito", format!("{before}{cognito}[[client]]{clients}"))]
+    {
+        let directory = std::env::temp_dir().join(format!("readme-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory)?;
+        let served = serve(&directory, &text).await;
+        std::fs::remove_dir_all(&directory)?;
+        served.with_context(|| format!("{name}: {text}"))?;
+    }
+    Ok(())
+}
+
+async fn serve(directory: &Path, text: &str) -> anyhow::Result<()> {
+    let value = |key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key)).with_context(|| format!("no {key}"))?;
+        line.split('"').nth(1).map(str::to_owned).with_context(|| format!("no text in {line}"))
+    };
+    let (client_id, port) = (value("client_id")?, free_port());
+    let callback = format!("http://127.0.0.1:{port}/callback");
+    let pool = LoopbackPool::spawn(|issuer| DevPoolConfig {
+        clients: vec![DevClient::confidential(client_id, "pool-secret", callback)],
+        ..DevPoolConfig::new(issuer)
+    });
+    let pool = pool.await?;
+    let secret = directory.join("secret");
+    std::fs::write(&secret, "pool-secret\n")?;
+    let config = directory.join("device-grant.toml");
+    let here = text
+        .replace(&value("public_url")?, &format!("http://127.0.0.1:{port}"))
+        .replace(&value("listen")?, &format!("127.0.0.1:{port}"))
+        .replace(&value("issuer")?, pool.issuer())
+        .replace(&value("client_secret_file")?, &secret.display().to_string());
+    std::fs::write(&config, here)?;
+
+    let command = |name: &str| -> anyhow::Result<Command> {
+        let mut command = Command::new(binary()?);
+        command
+            .args([name, "--config", "device-grant.toml"])
+            .current_dir(directory)
+            .env("NO_PROXY", "127.0.0.1");
+        Ok(command)
+    };
+    let mut doctor = command("doctor")?;
+    let examined = tokio::task::spawn_blocking(move || doctor.output()).await??;
+    ensure!(examined.status.success(), "doctor: {examined:?}");
+    let mut replica = Process::start(&format!("readme-{port}"), &command("serve")?);
+    replica.wait_for_http(port, "/livez", Duration::from_secs(30)).map_err(anyhow::Error::msg)?;
+    let start = format!("http://127.0.0.1:{port}/device_authorization");
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let started = http.post(start).form(&[("client_id", "living-room-tv")]).send().await?;
+    ensure!(started.status().is_success(), "{}", started.text().await?);
+    Ok(())
 }
