@@ -19,6 +19,8 @@ use crate::request::{DeviceRequest, RequestState, Transition};
 use crate::service::DeviceGrant;
 use crate::time::Timestamp;
 
+/// The most bytes that may wait for a device: a DynamoDB item holds 400 kB, and the other attributes need room.
+const MAX_PAYLOAD: usize = 256 * 1024;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a claim keeps in the mailbox until the exchange is done.
@@ -145,10 +147,13 @@ impl DeviceGrant {
         let stored = StoredTokens { response: tokens.response, expires_at };
         let plaintext = serde_json::to_vec(&stored).expect("strings and numbers always serialize");
         let slot = (&request.id, Slot::Tokens);
-        let sealed = request.mailbox.seal(&self.keyring, &*self.entropy, slot, &plaintext);
-        let approval =
-            sealed.ok().and_then(|sealed| request.approve(request.fence, sealed, now, self.op()).ok());
-        let Some(transition) = approval else {
+        let sealed = request.mailbox.seal(&self.keyring, &*self.entropy, slot, &plaintext).ok();
+        let Some(sealed) = sealed.filter(|sealed| sealed.len() <= MAX_PAYLOAD) else {
+            tracing::error!(request = %request.id, size = plaintext.len(), "a token set cannot be kept");
+            self.drop_tokens(pool_client, refresh_token).await;
+            return self.release(request).await;
+        };
+        let Ok(transition) = request.approve(request.fence, sealed, now, self.op()) else {
             self.drop_tokens(pool_client, refresh_token).await;
             return Settled::Lost;
         };

@@ -17,18 +17,13 @@ pub(crate) fn run(args: &Init) -> anyhow::Result<()> {
         io::stdout().write_all(config::reference().as_bytes())?;
         return Ok(());
     }
-    match &args.keyring {
-        Some(file) => {
-            new(file, keyring_file::create(file, &SystemEntropy))?;
-            println!("Wrote {}: keep it secret, keep it safe, and give it to every replica.", file.display());
-        }
-        None => {
-            new(&args.file, write(&args.file))?;
-            println!(
-                "Wrote {file}. Fill it in, then: device-grant doctor --config {file}",
-                file = args.file.display()
-            );
-        }
+    if let Some(file) = &args.keyring {
+        new(file, keyring_file::create(file, &SystemEntropy))?;
+        println!("Wrote {}: keep it secret, do not lose it, and give it to every replica.", file.display());
+    } else {
+        let file = args.file.display();
+        new(&args.file, write(&args.file))?;
+        println!("Wrote {file}. Fill it in, then: device-grant doctor --config {file}");
     }
     Ok(())
 }

@@ -119,7 +119,7 @@ async fn watch_pool(service: Arc<DeviceGrant>, account_claim: String) {
         }
         match &trouble {
             Some(problem) if last_trouble != trouble => {
-                tracing::warn!(%problem, "the user pool cannot be asked")
+                tracing::warn!(%problem, "the user pool cannot be asked");
             }
             None if last_trouble.is_some() => tracing::info!("the user pool answers again"),
             _ => {}

@@ -33,13 +33,11 @@ pub(crate) fn lay_over(document: &mut Document, environment: &Environment) {
     for (name, text) in own.into_iter().filter(|(_, text)| !text.is_empty()) {
         let path = name[PREFIX.len()..].to_lowercase().replace("__", ".");
         let kind = if path == CLIENT { Some(Kind::Texts) } else { keys::find(&path).map(|key| key.kind) };
-        match kind {
-            Some(kind) => put(document, &path, kind, name, text),
-            None => {
-                let place = Place::Variable(name.clone());
-                let expected = document::nearest(&path);
-                document.problems.add(Problem::new(place, path, "an unknown key", expected));
-            }
+        if let Some(kind) = kind {
+            put(document, &path, kind, name, text);
+        } else {
+            let (place, expected) = (Place::Variable(name.clone()), document::nearest(&path));
+            document.problems.add(Problem::new(place, path, "an unknown key", expected));
         }
     }
     if let Some(text) = set("CODE_VERIFICATION_URI") {

@@ -103,12 +103,10 @@ pub(crate) fn encode(keys: &[KeyMaterial]) -> Zeroizing<String> {
             Purpose::Durable => "durable",
         };
         let secret = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(key.secret.as_slice()));
-        text.push_str(&format!(
-            "\n[[key]]\nnumber = {}\npurpose = \"{purpose}\"\nactive = {}\nsecret = \"{}\"\n",
-            key.number,
-            key.active,
-            secret.as_str()
-        ));
+        let entry =
+            ["\n[[key]]\nnumber = ", &key.number.to_string(), "\npurpose = \"", purpose, "\"\nactive = "];
+        let rest = [&key.active.to_string(), "\nsecret = \"", secret.as_str(), "\"\n"];
+        text.extend(entry.into_iter().chain(rest));
     }
     text
 }

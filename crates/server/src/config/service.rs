@@ -196,15 +196,11 @@ fn trusted_proxies(service: &Settings, problems: &mut Problems) -> Vec<IpNet> {
     const PATH: &str = "network.trusted_proxies";
     let mut networks = Vec::new();
     for text in service.texts(PATH).unwrap_or_default() {
-        match text
-            .parse::<IpNet>()
-            .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
-        {
-            Ok(network) => networks.push(network),
-            Err(_) => {
-                let expected = format!("networks such as 10.0.0.0/8; {text:?} is none");
-                problems.add(service.wrong(PATH, expected));
-            }
+        let network = text.parse::<IpNet>().ok();
+        if let Some(network) = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
+            networks.push(network);
+        } else {
+            problems.add(service.wrong(PATH, format!("networks such as 10.0.0.0/8; {text:?} is none")));
         }
     }
     networks

@@ -14,10 +14,10 @@ use super::problem::Problem;
 pub(crate) enum Place {
     /// In a file, on a line that is counted from 1.
     Line(Arc<str>, usize),
-    /// In an environment variable.
-    Variable(String),
     /// Nowhere in this file.
     File(Arc<str>),
+    /// In an environment variable.
+    Variable(String),
     /// Nowhere.
     Nowhere,
 }
