@@ -407,14 +407,14 @@ fn the_table_of_settings_is_sound() {
     assert_eq!(paths.len(), KEYS.len());
     for key in KEYS {
         let fits = match (key.kind, key.default) {
-            (_, super::keys::Default::None) => true,
-            (Kind::Text, super::keys::Default::Text(_)) => true,
             (Kind::OneOf(words, _), super::keys::Default::Text(text)) => words.contains(&text),
-            (Kind::Flag, super::keys::Default::Flag(_)) => true,
             (Kind::Whole(min, max), super::keys::Default::Whole(number)) => {
                 (min..=max).contains(&number.into())
             }
-            (Kind::Texts, super::keys::Default::Texts(_)) => true,
+            (_, super::keys::Default::None)
+            | (Kind::Text, super::keys::Default::Text(_))
+            | (Kind::Flag, super::keys::Default::Flag(_))
+            | (Kind::Texts, super::keys::Default::Texts(_)) => true,
             _ => false,
         };
         assert!(fits, "{}", key.path);

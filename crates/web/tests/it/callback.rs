@@ -401,3 +401,29 @@ async fn refresh_tokens_are_sealed_where_the_pool_client_is_shared() {
     assert!(app.dev_pool().is_live(&verbatim));
     assert!(!app.dev_pool().is_live(&sealed) && sealed.starts_with("dgr1."));
 }
+
+/// ST-13: token sets of some tens of kB fit; one that no store could hold is returned to the pool, and the request stays
+/// open.
+#[tokio::test]
+async fn a_token_set_beyond_the_limit_is_returned() {
+    let app = TestApp::new().await;
+    let mut alice = Browser::alice(&app);
+    alice.sign_in().await;
+    for (size, told, heard) in [(60_000, "approved", None), (300_000, "retry", Some("authorization_pending"))]
+    {
+        let codes = app.start_confidential(CONSOLE).await;
+        let large =
+            Overrides::from([("large", json!("x".repeat(size))), ("access_token", json!("y".repeat(size)))]);
+        app.dev_pool().faults().set(|faults| {
+            faults.token_response = large;
+            faults.id_token_claims = Overrides::from([("at_hash", json!(null))]);
+        });
+        assert_eq!(outcome(&alice.approve(&codes).await), told);
+        let answer = app.poll_confidential(CONSOLE, &codes).await;
+        match heard {
+            Some(error) => assert_eq!(answer.error(), error),
+            None => assert_eq!(answer.json()["access_token"].as_str().unwrap().len(), size),
+        }
+    }
+    assert_eq!(app.dev_pool().requests().count(Endpoint::Revoke), 1);
+}

@@ -1,0 +1,90 @@
+//! `init`, `migrate`, `doctor`, and the help.
+
+use device_grant_dev_pool::{DevPoolConfig, LoopbackPool};
+
+use crate::support::{Directory, NOBODY, Server, configuration, mode, stderr, stdout};
+
+#[test]
+fn the_help_names_every_command() {
+    let help = Directory::new().run(&["--help"]);
+    assert!(help.status.success());
+    for command in ["demo", "serve", "login", "init", "migrate", "doctor"] {
+        assert!(stdout(&help).lines().any(|line| line.trim_start().starts_with(command)), "{command}");
+    }
+    assert_eq!(Directory::new().run(&["sevre"]).status.code(), Some(2));
+}
+
+#[test]
+fn init_writes_a_good_configuration_once() {
+    let directory = Directory::new();
+    assert!(directory.run(&["init"]).status.success());
+    let written = std::fs::read_to_string(directory.path("device-grant.toml")).unwrap();
+    assert!(written.contains("[[client]]"));
+    let again = directory.run(&["init"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+    assert_eq!(std::fs::read_to_string(directory.path("device-grant.toml")).unwrap(), written);
+}
+
+#[test]
+fn init_makes_a_keyring_once_for_the_owner_only() {
+    let directory = Directory::new();
+    assert!(directory.run(&["init", "--keyring", "keys"]).status.success());
+    assert_eq!(mode(&directory.path("keys")), 0o600);
+    let keys = std::fs::read(directory.path("keys")).unwrap();
+    assert_eq!(directory.run(&["init", "--keyring", "keys"]).status.code(), Some(1));
+    assert_eq!(std::fs::read(directory.path("keys")).unwrap(), keys);
+    assert_eq!(std::fs::read_dir(directory.path(".")).unwrap().count(), 1, "nothing half-written stays");
+}
+
+#[test]
+fn migrate_needs_the_store_alone_and_may_be_repeated() {
+    let directory = Directory::new();
+    for _ in 0..2 {
+        let migrated = directory.run(&["migrate"]);
+        assert!(migrated.status.success(), "{}", stderr(&migrated));
+        assert!(stdout(&migrated).contains("up to date"));
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_is_content_with_a_service_that_can_work() {
+    let pool = LoopbackPool::spawn(DevPoolConfig::new).await.unwrap();
+    let directory = Directory::new();
+    directory.write("device-grant.toml", &configuration(pool.issuer()));
+    let mut doctor = directory.command(&["doctor"]);
+    let said = tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap();
+    let text = stdout(&said);
+    assert!(said.status.success(), "{text}{}", stderr(&said));
+    for about in ["configuration:", "keys:", "store:", "user pool:", "clock:"] {
+        assert!(text.lines().any(|line| line.starts_with("ok") && line.contains(about)), "{about} {text}");
+    }
+    assert!(!directory.path("device-grant.db").exists(), "a check makes nothing");
+}
+
+/// CB-11: what discovery cannot tell, the doctor asks the operator to look at.
+#[tokio::test]
+async fn the_doctor_names_the_claim_that_two_pool_clients_need() {
+    let pool = LoopbackPool::spawn(DevPoolConfig::new).await.unwrap();
+    let directory = Directory::new();
+    let own = configuration(pool.issuer()) + "upstream_client_id = \"tv-at-the-pool\"\n";
+    directory.write("device-grant.toml", &own);
+    let mut doctor = directory.command(&["doctor"]);
+    let said = tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap();
+    assert!(stdout(&said).contains("upstream.account_claim"), "{}", stdout(&said));
+}
+
+#[test]
+fn the_doctor_says_that_the_pool_is_away_and_ends_with_one() {
+    let directory = Directory::new();
+    directory.write("device-grant.toml", &configuration(NOBODY));
+    let _server = Server::start(&directory, &["serve"]);
+    let said = directory.run(&["doctor"]);
+    assert_eq!(said.status.code(), Some(1));
+    let text = stdout(&said);
+    assert!(text.lines().any(|line| line.starts_with("BROKEN") && line.contains("user pool:")), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("ok") && line.contains("a server that runs has")),
+        "{text}"
+    );
+}

@@ -1,0 +1,6 @@
+//! The binary as an operator meets it.
+
+mod commands;
+mod demo;
+mod serve;
+mod support;
