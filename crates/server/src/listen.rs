@@ -20,7 +20,7 @@ use tower::ServiceExt;
 
 use crate::config::Network;
 
-/// The longest head of a request, its line included (HI-03).
+/// A request whose head has not ended after about this many bytes is refused.
 const MAX_HEAD: usize = 32 * 1024;
 /// When the system has no more descriptors, accepting at once would spin.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_millis(100);

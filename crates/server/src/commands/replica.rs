@@ -41,6 +41,12 @@ impl Replica {
         let health = Arc::new(Health::default());
         let Self { service, network, .. } = &self;
         let mut background = self.background(&health).await?;
+        tracing::info!(
+            address = %listener.local_addr()?,
+            public_url = %service.settings.public_url,
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
         let router = router(Arc::clone(service), Arc::clone(&health), self.web.clone());
         let stopped = async {
             ended.await;
@@ -71,8 +77,9 @@ impl Replica {
         if let Err(problem @ (StoreProblem::Missing { .. } | StoreProblem::Schema { .. })) = first {
             return Err(problem.into());
         }
+        let good = note(health, first, true);
         let mut background = JoinSet::new();
-        background.spawn(watch_store(Arc::clone(service), Arc::clone(health), first));
+        background.spawn(watch_store(Arc::clone(service), Arc::clone(health), good));
         background.spawn(watch_pool(Arc::clone(service), self.account_claim.clone()));
         let (pool, store) = (Arc::clone(pool), Arc::clone(store));
         background.spawn(async move { pool.keep_fresh().await });
@@ -87,44 +94,39 @@ impl Replica {
     }
 }
 
-/// Tells `/readyz` how the store is, and the log when that changes.
-async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, first: Result<(), StoreProblem>) {
-    let (mut found, mut was_good) = (first, true);
+async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, mut good: bool) {
     loop {
-        match &found {
-            Err(problem) if was_good => tracing::error!(%problem, "the store cannot be used"),
-            Ok(()) if !was_good => tracing::info!("the store is back"),
-            _ => {}
-        }
-        was_good = found.is_ok();
-        health.note_store(found);
         tokio::time::sleep(STORE_CHECK).await;
-        found = service.store.check().await;
+        good = note(&health, service.store.check().await, good);
     }
 }
 
-/// Tells the log how the pool is when that changes. `/readyz` asks for itself.
+/// Tells `/readyz` how the store is, and the log when that changes; whether it is good.
+fn note(health: &Health, found: Result<(), StoreProblem>, was_good: bool) -> bool {
+    match &found {
+        Err(problem) if was_good => tracing::error!(%problem, "the store cannot be used"),
+        Ok(()) if !was_good => tracing::info!("the store is back"),
+        _ => {}
+    }
+    let good = found.is_ok();
+    health.note_store(found);
+    good
+}
+
+/// Tells the log what discovery says when that changes. That the pool is away the pool's client tells itself.
 async fn watch_pool(service: Arc<DeviceGrant>, account_claim: String) {
     let mut ticks = tokio::time::interval(POOL_LOOK);
-    let (mut last_facts, mut last_trouble) = (None, None);
+    let mut last = None;
     loop {
         ticks.tick().await;
-        let (facts, trouble) = (service.pool.facts().ok(), service.pool.trouble());
-        if let Some(facts) = facts.filter(|facts| last_facts != Some(*facts)) {
+        let facts = service.pool.facts().ok();
+        if let Some(facts) = facts.filter(|facts| last != Some(*facts)) {
             tracing::info!(revokes = facts.revokes, "the user pool is known");
             if let Some(problem) = pairwise_problem(&service, facts, &account_claim) {
                 tracing::error!("{problem}");
             }
-            last_facts = Some(facts);
+            last = Some(facts);
         }
-        match &trouble {
-            Some(problem) if last_trouble != trouble => {
-                tracing::warn!(%problem, "the user pool cannot be asked");
-            }
-            None if last_trouble.is_some() => tracing::info!("the user pool answers again"),
-            _ => {}
-        }
-        last_trouble = trouble;
     }
 }
 

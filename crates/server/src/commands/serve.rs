@@ -29,12 +29,6 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     let service = wiring::service(&store, Arc::clone(&pool), keys, config.clients, config.settings)?;
     let listen = &config.network.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!(
-        address = %listener.local_addr()?,
-        public_url = %service.settings.public_url,
-        version = env!("CARGO_PKG_VERSION"),
-        "serving"
-    );
     let (web, network) = (config.web, config.network);
     Replica { service, pool, store, web, network, account_claim }.serve(listener, ended).await
 }

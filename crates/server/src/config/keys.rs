@@ -212,7 +212,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("client.auth_method", Kind::OneOf(&["client_secret_basic", "client_secret_post", "none"], &["private_key_jwt"]), "How the client proves itself. `none` makes it a public client; with a secret and without this both ways are good."),
     Key::new("client.secret", Kind::Secret, "Its secret."),
     Key::new("client.secret_file", Kind::Text, "A file with the secret instead."),
-    Key::new("client.secret_hash", Kind::Text, "The SHA-256 of the secret instead, as `sha256:` and 64 hexadecimal digits."),
+    Key::new("client.secret_hash", Kind::Secret, "The SHA-256 of the secret instead, as `sha256:` and 64 hexadecimal digits."),
     Key::new("client.upstream_client_id", Kind::Text, "Its own client at the pool. `same`: its own id and secret, as in the AWS sample. Without it the service's pool client is shared, and refresh tokens are handed out sealed."),
     Key::new("client.upstream_client_secret", Kind::Secret, "The secret of that pool client; none for a public one."),
     Key::new("client.upstream_client_secret_file", Kind::Text, "A file with that secret instead."),

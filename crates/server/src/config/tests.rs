@@ -368,7 +368,7 @@ fn clients_that_contradict_themselves_are_refused() {
         ("auth_method = \"client_secret_post\"\n", "secret_file"),
         ("auth_method = \"none\"\nsecret = \"s\"\n", "auth_method"),
         ("secret = \"s\"\nsecret_file = \"x\"\n", "secret_file"),
-        ("secret_hash = \"sha256:abc\"\n", "secret_hash"),
+        ("secret_hash = \"hunter2\"\n", "secret_hash"),
         ("secret_file = \"/no/such/file\"\n", "secret_file"),
         ("auth_method = \"none\"\nscopes = [\"a b\"]\n", "scopes"),
         ("auth_method = \"none\"\ndefault_scope = [\"email\"]\n", "default_scope"),
@@ -379,6 +379,7 @@ fn clients_that_contradict_themselves_are_refused() {
     ] {
         let told = problems(&GOOD.replace("auth_method = \"none\"\n", lines), &[]);
         assert!(told.iter().any(|told| told.contains(&format!("client[1].{word}"))), "{lines}: {told:?}");
+        assert!(!told.join("\n").contains("hunter2"), "a secret in the wrong place stays one");
     }
 }
 
