@@ -267,7 +267,10 @@ pub(crate) fn nearest(path: &str) -> String {
         let whole = strsim::normalized_damerau_levenshtein(path, known);
         whole.max(strsim::normalized_damerau_levenshtein(&name(path), &name(known)) * 0.95)
     };
-    let best = KEYS.iter().map(|key| (likeness(key.path), key.path)).max_by(|a, b| a.0.total_cmp(&b.0));
+    // At the top it may have been meant as a section.
+    let sections = sections().into_iter().filter(|_| !path.contains('.'));
+    let known = KEYS.iter().map(|key| key.path).chain(sections);
+    let best = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
         Some((alike, known)) if alike >= ALIKE => format!("`{known}`, the nearest known name"),
         _ => {
