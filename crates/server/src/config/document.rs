@@ -268,8 +268,8 @@ pub(crate) fn nearest(path: &str) -> String {
         whole.max(strsim::normalized_damerau_levenshtein(&name(path), &name(known)) * 0.95)
     };
     // At the top it may have been meant as a section.
-    let sections = sections().into_iter().filter(|_| !path.contains('.'));
-    let known = KEYS.iter().map(|key| key.path).chain(sections);
+    let as_section = sections().into_iter().filter(|_| !path.contains('.'));
+    let known = KEYS.iter().map(|key| key.path).chain(as_section);
     let best = known.map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
         Some((alike, known)) if alike >= ALIKE => format!("`{known}`, the nearest known name"),
