@@ -2,5 +2,6 @@
 
 mod commands;
 mod demo;
+mod pools;
 mod serve;
 mod support;

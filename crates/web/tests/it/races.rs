@@ -8,7 +8,7 @@ use super::browser::{Browser, local, outcome};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_fifty_polls_one_gets_the_tokens() {
     let app = std::sync::Arc::new(TestApp::new().await);
-    for round in 0..20 {
+    for round in 0..100 {
         let codes = app.start(TV).await;
         let mut alice = Browser::alice(&app);
         assert_eq!(outcome(&alice.approve(&codes).await), "approved");
@@ -33,7 +33,7 @@ async fn of_fifty_polls_one_gets_the_tokens() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn approve_and_deny_at_once_tell_one_story() {
     let app = TestApp::new().await;
-    for round in 0..25 {
+    for round in 0..100 {
         let codes = app.start(TV).await;
         let (mut alice, mut bob) = (Browser::alice(&app), Browser::of(&app, "bob"));
         bob.replica = 1;
@@ -61,7 +61,7 @@ async fn approve_and_deny_at_once_tell_one_story() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn polling_in_a_loop_overwrites_no_approval() {
     let app = TestApp::new().await;
-    for _ in 0..10 {
+    for _ in 0..100 {
         let codes = app.start(TV).await;
         let mut alice = Browser::alice(&app);
         let device = async {
@@ -93,7 +93,7 @@ async fn a_code_is_found_everywhere_at_once() {
     .await;
     let mut alice = Browser::alice(&app);
     alice.replica = 1;
-    for _ in 0..200 {
+    for _ in 0..1000 {
         let codes = app.start(TV).await;
         let page = alice.enter(&codes.user_code).await;
         assert!(super::browser::text(&page, "#authorize").is_some(), "{}", page.text);
