@@ -50,6 +50,7 @@ struct Plan {
     counts: HashMap<Call, u32>,
     /// What eventual reads show for ever, once switched on.
     stale: Option<HashMap<RequestId, Option<DeviceRequest>>>,
+    blind: bool,
 }
 
 impl FaultyStore {
@@ -71,6 +72,11 @@ impl FaultyStore {
     /// From now on an eventual read shows what it showed the first time.
     pub fn freeze_eventual_reads(&self) {
         self.plan().stale.get_or_insert_default();
+    }
+
+    /// From now on an eventual read sees nothing: the writes have not reached that copy yet.
+    pub fn blind_eventual_reads(&self) {
+        self.plan().blind = true;
     }
 
     /// How often `call` was made.
@@ -122,7 +128,11 @@ impl RequestStore for FaultyStore {
         consistency: Consistency,
     ) -> Result<Option<DeviceRequest>, Unavailable> {
         let read = self.run(Call::Load, self.inner.load(id, consistency)).await?;
-        match (&mut self.plan().stale, consistency) {
+        let mut plan = self.plan();
+        if plan.blind && consistency == Consistency::Eventual {
+            return Ok(None);
+        }
+        match (&mut plan.stale, consistency) {
             (Some(stale), Consistency::Eventual) => Ok(stale.entry(id.clone()).or_insert(read).clone()),
             _ => Ok(read),
         }

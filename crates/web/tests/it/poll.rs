@@ -351,6 +351,18 @@ async fn a_stale_read_ends_nothing() {
     assert_eq!(app.poll(TV, &fresh).await.error(), "invalid_grant");
 }
 
+/// ST-08: a request that a stale copy has never heard of is not unknown.
+#[tokio::test]
+async fn a_read_that_misses_a_fresh_request_ends_nothing() {
+    let app = TestApp::new().await;
+    app.store.blind_eventual_reads();
+    let codes = app.start(TV).await;
+    assert_eq!(app.poll(TV, &codes).await.error(), "authorization_pending");
+    Browser::alice(&app).approve(&codes).await;
+    assert_eq!(app.poll(TV, &codes).await.status, StatusCode::OK);
+    assert_eq!(app.poll(TV, &codes).await.error(), "invalid_grant");
+}
+
 /// ST-08: with `poll_reads = "consistent"` what was approved on one replica is collected on the other at once.
 #[tokio::test]
 async fn consistent_polls_see_every_approval() {
