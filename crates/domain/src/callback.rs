@@ -200,13 +200,18 @@ impl DeviceGrant {
 
     /// Exchanges in a task of its own: a browser that goes away does not stop it half-way.
     async fn exchange_unhurried(self: &Arc<Self>, request: DeviceRequest, claimed: ClaimedCode) -> Outcome {
+        let (attempt, id) = (request.spent.last().cloned(), request.id.clone());
         let service = Arc::clone(self);
         let task = self.tasks.spawn(async move { service.settle(&request, &claimed).await });
         match task.await {
             Ok(Settled::Approved) => Outcome::Approved,
             Ok(Settled::AccountDiffers) => Outcome::AccountDiffers,
             Ok(Settled::Released) => Outcome::TryAgain,
-            Ok(Settled::Lost) => Outcome::Taken,
+            // Run out, decided by somebody else, or finished by a takeover: the request itself knows.
+            Ok(Settled::Lost) => match attempt {
+                Some(attempt) => self.outcome(&attempt, &id).await,
+                None => Outcome::Taken,
+            },
             Ok(Settled::Waiting) | Err(_) => Outcome::Pending,
         }
     }

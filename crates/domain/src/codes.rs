@@ -183,8 +183,9 @@ impl GuessStrength {
     /// The strength of `format` when one guesser gets `guesses` look-ups in a code's life and `live` codes are live.
     pub fn of(format: &CodeFormat, guesses: u32, live: u32) -> Self {
         let bits = format.bits();
-        let one_code = bits - f64::from(guesses.max(1)).log2();
-        Self { bits, one_code, any_code: one_code - f64::from(live.max(1)).log2() }
+        // No chance is greater than one.
+        let one_code = (bits - f64::from(guesses.max(1)).log2()).max(0.0);
+        Self { bits, one_code, any_code: (one_code - f64::from(live.max(1)).log2()).max(0.0) }
     }
 
     /// Whether a service may start with it.

@@ -34,13 +34,10 @@ impl DeviceGrant {
         };
         let now = self.now();
         let guesses = self.guess_counters(account, network, now);
-        for counter in &guesses {
-            if !self
-                .store
-                .reserve(counter, self.settings.guess_limit, now + self.settings.lifetime * 2)
-                .await?
-            {
+        for (reserved, (counter, limit)) in guesses.iter().enumerate() {
+            if !self.store.reserve(counter, *limit, now + self.settings.lifetime * 2).await? {
                 tracing::warn!("guesses of user codes refused");
+                self.give_back(&guesses[..reserved]).await;
                 return Ok(Entry::TooMany);
             }
         }
@@ -49,9 +46,7 @@ impl DeviceGrant {
         let Some(request) = found.filter(|request| request.is_open(now).is_ok()) else {
             return Ok(Entry::NoMatch);
         };
-        for counter in &guesses {
-            self.store.give_back(counter).await?;
-        }
+        self.give_back(&guesses).await;
         Ok(Entry::Found { request: Box::new(request), user_code })
     }
 
@@ -61,9 +56,22 @@ impl DeviceGrant {
         Ok(request.filter(|request| request.is_open(self.now()).is_ok()))
     }
 
-    fn guess_counters(&self, account: &Account, network: &str, now: Timestamp) -> [CounterKey; 2] {
+    /// Best effort: a guess that is not given back costs its person one of many.
+    async fn give_back(&self, guesses: &[(CounterKey, u32)]) {
+        for (counter, _) in guesses {
+            if let Err(problem) = self.store.give_back(counter).await {
+                tracing::warn!(error = %problem, "a guess was not given back");
+            }
+        }
+    }
+
+    /// The counters that a guess is reserved on, each with its limit. Many people share a network.
+    fn guess_counters(&self, account: &Account, network: &str, now: Timestamp) -> [(CounterKey, u32); 2] {
         let window = now.as_secs() / self.settings.lifetime.as_secs().max(1);
-        [("account", account.id.as_str()), ("network", network)]
-            .map(|(kind, who)| CounterKey::guesses(kind, who, window, &self.keyring))
+        let counter = |kind, who| CounterKey::guesses(kind, who, window, &self.keyring);
+        [
+            (counter("account", account.id.as_str()), self.settings.guess_limit),
+            (counter("network", network), self.settings.guess_limit_per_network),
+        ]
     }
 }

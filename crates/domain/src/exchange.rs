@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use device_grant_protocol::{
-    AuthorizationCode, DeviceCode, Nonce, PkceVerifier, RefreshToken, TokenResponse,
+    AccessToken, AuthorizationCode, DeviceCode, Nonce, PkceVerifier, RefreshToken, TokenResponse,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::commit::CommitError;
+use crate::keyring::OpenError;
 use crate::mailbox::{self, Slot};
 use crate::pool::{Exchange, ExchangeError, PoolClient, PoolTokens};
 use crate::request::{DeviceRequest, RequestState, Transition};
@@ -22,6 +23,7 @@ use crate::time::Timestamp;
 /// The most bytes that may wait for a device: a DynamoDB item holds 400 kB, and the other attributes need room.
 const MAX_PAYLOAD: usize = 256 * 1024;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// What a claim keeps in the mailbox until the exchange is done.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,7 +89,7 @@ impl DeviceGrant {
             }
             Ok(tokens) => {
                 tracing::warn!(request = %request.id, "another account came back from the pool");
-                self.drop_tokens(pool_client, tokens.response.refresh_token).await;
+                self.drop_tokens(pool_client, Unwanted::of(&tokens.response)).await;
                 match self.release(request).await {
                     Settled::Released => Settled::AccountDiffers,
                     other => other,
@@ -115,6 +117,11 @@ impl DeviceGrant {
             return;
         };
         let opened = mailbox::open(device_code, &self.keyring, (&request.id, Slot::Claim), &claim.sealed);
+        if let Err(lacking @ OpenError::UnknownKey(_)) = opened {
+            // Another replica has the key: the claim is good, and is left to that one.
+            tracing::error!(request = %request.id, problem = %lacking, "a claimed code cannot be opened here");
+            return;
+        }
         let claimed = opened.ok().and_then(|bytes| serde_json::from_slice::<ClaimedCode>(&bytes).ok());
         // Each takeover waits longer than the one before, so that a pool that is away is not hammered.
         let rounds = u32::try_from(request.fence).unwrap_or(u32::MAX).clamp(1, 4);
@@ -142,7 +149,7 @@ impl DeviceGrant {
         tokens: PoolTokens,
     ) -> Settled {
         let now = self.now();
-        let refresh_token = tokens.response.refresh_token.clone();
+        let unwanted = Unwanted::of(&tokens.response);
         let expires_at = tokens.response.expires_in.map(|seconds| now + Duration::from_secs(seconds));
         let stored = StoredTokens { response: tokens.response, expires_at };
         let plaintext = serde_json::to_vec(&stored).expect("strings and numbers always serialize");
@@ -150,23 +157,23 @@ impl DeviceGrant {
         let sealed = request.mailbox.seal(&self.keyring, &*self.entropy, slot, &plaintext).ok();
         let Some(sealed) = sealed.filter(|sealed| sealed.len() <= MAX_PAYLOAD) else {
             tracing::error!(request = %request.id, size = plaintext.len(), "a token set cannot be kept");
-            self.drop_tokens(pool_client, refresh_token).await;
+            self.drop_tokens(pool_client, unwanted).await;
             return self.release(request).await;
         };
         let Ok(transition) = request.approve(request.fence, sealed, now, self.op()) else {
-            self.drop_tokens(pool_client, refresh_token).await;
+            self.drop_tokens(pool_client, unwanted).await;
             return Settled::Lost;
         };
         match self.commit(&transition).await {
             Ok(()) => Settled::Approved,
             Err(CommitError::Lost(present)) if is_ours(&transition, present.as_deref()) => Settled::Approved,
             Err(CommitError::Lost(_)) => {
-                self.drop_tokens(pool_client, refresh_token).await;
+                self.drop_tokens(pool_client, unwanted).await;
                 Settled::Lost
             }
             Err(CommitError::Unavailable(unavailable)) => {
                 tracing::error!(request = %request.id, error = %unavailable, "an approval is not stored yet");
-                self.store_later(request, transition, pool_client.clone(), refresh_token);
+                self.store_later(request, transition, pool_client.clone(), unwanted);
                 Settled::Waiting
             }
         }
@@ -180,25 +187,30 @@ impl DeviceGrant {
         request: &DeviceRequest,
         transition: Transition,
         pool_client: PoolClient,
-        refresh_token: Option<RefreshToken>,
+        unwanted: Unwanted,
     ) {
         let (service, request) = (Arc::clone(self), request.clone());
         self.tasks.spawn(async move {
             let mut pause = SETTLE_PAUSE;
             while service.now() < lease_of(&request) {
                 tokio::time::sleep(pause).await;
-                pause *= 2;
+                pause = (pause * 2).min(LONGEST_PAUSE);
                 match service.commit(&transition).await {
                     Ok(()) => return,
                     Err(CommitError::Lost(present)) if is_ours(&transition, present.as_deref()) => return,
-                    Err(CommitError::Lost(_)) => {
-                        return service.drop_tokens(&pool_client, refresh_token).await;
-                    }
+                    Err(CommitError::Lost(_)) => return service.drop_tokens(&pool_client, unwanted).await,
                     Err(CommitError::Unavailable(_)) => {}
                 }
             }
-            if matches!(service.release(&request).await, Settled::Released) {
-                service.drop_tokens(&pool_client, refresh_token).await;
+            let Ok(release) = request.release(request.fence, service.op()) else { return };
+            while service.now() < request.expires_at {
+                match service.commit(&release).await {
+                    Err(CommitError::Lost(present)) if is_ours(&transition, present.as_deref()) => return,
+                    Ok(()) | Err(CommitError::Lost(_)) => {
+                        return service.drop_tokens(&pool_client, unwanted).await;
+                    }
+                    Err(CommitError::Unavailable(_)) => tokio::time::sleep(LONGEST_PAUSE).await,
+                }
             }
         });
     }
@@ -214,11 +226,27 @@ impl DeviceGrant {
         }
     }
 
-    async fn drop_tokens(&self, pool_client: &PoolClient, refresh_token: Option<RefreshToken>) {
-        let Some(token) = refresh_token else { return };
-        if let Err(problem) = self.pool.revoke(pool_client, token.expose(), Some("refresh_token")).await {
+    async fn drop_tokens(&self, pool_client: &PoolClient, unwanted: Unwanted) {
+        let (token, hint) = match &unwanted {
+            Unwanted::Refresh(token) => (token.expose(), "refresh_token"),
+            Unwanted::Access(token) => (token.expose(), "access_token"),
+        };
+        if let Err(problem) = self.pool.revoke(pool_client, token, Some(hint)).await {
             tracing::warn!(%problem, "tokens that nobody will get were not revoked");
         }
+    }
+}
+
+/// What stands for a token set that nobody will get: at a pool, the end of a refresh token ends the rest too.
+enum Unwanted {
+    Refresh(RefreshToken),
+    Access(AccessToken),
+}
+
+impl Unwanted {
+    fn of(response: &TokenResponse) -> Self {
+        let refresh = response.refresh_token.clone().map(Self::Refresh);
+        refresh.unwrap_or_else(|| Self::Access(response.access_token.clone()))
     }
 }
 

@@ -66,13 +66,6 @@ impl UserCodeKey {
     }
 }
 
-impl AttemptId {
-    /// A new trip's id: 128 random bits.
-    pub fn fresh(entropy: &dyn Entropy) -> Self {
-        Self(BASE64_URL_SAFE_NO_PAD.encode(bytes::<16>(entropy)))
-    }
-}
-
 impl OpId {
     /// A new write's id: 96 random bits.
     pub fn fresh(entropy: &dyn Entropy) -> Self {

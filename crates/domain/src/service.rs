@@ -38,8 +38,10 @@ pub struct Settings {
     pub service_client: PoolClient,
     /// Further parameters of every trip to the pool.
     pub authorize_params: Vec<(String, String)>,
-    /// Guesses of user codes per account and per network in a code's life.
+    /// Guesses of user codes by one account in [`Settings::lifetime`].
     pub guess_limit: u32,
+    /// Guesses of user codes from one network in [`Settings::lifetime`].
+    pub guess_limit_per_network: u32,
     /// Starts per minute.
     pub start_limits: StartLimits,
     /// Authorize is refused when less than this is left of the codes' life.

@@ -2,10 +2,9 @@
 
 use zeroize::Zeroizing;
 
-/// The parameters of one request: those of the body and, where allowed, those of the query.
+/// The parameters of one body, or of one query.
 ///
-/// An empty value counts as absent (DA-08); a name that comes twice, in one place or in two, is refused even if one
-/// copy is empty (HI-05).
+/// An empty value counts as absent (DA-08); a name that comes twice is refused even if one copy is empty (HI-05).
 #[derive(Default)]
 pub struct Params(Vec<(String, Zeroizing<String>)>);
 
@@ -40,14 +39,6 @@ impl Params {
             params.push(name, Zeroizing::new(value))?;
         }
         Ok(params)
-    }
-
-    /// These parameters and those of `other`, which may not share a name.
-    pub fn merge(mut self, other: Self) -> Result<Self, FormError> {
-        for (name, value) in other.0 {
-            self.push(name, value)?;
-        }
-        Ok(self)
     }
 
     /// The value of `name`, if it is there and not empty.
@@ -125,8 +116,6 @@ mod tests {
         for bad in [&b"scope=&scope=x"[..], b"a=1&a=1", b"a&a=", b"%61=1&a=2"] {
             assert!(matches!(refused(bad), FormError::Repeated(_)), "{bad:?}");
         }
-        let query = Params::parse(b"client_id=a").unwrap();
-        assert!(query.merge(Params::parse(b"client_id=").unwrap()).is_err());
     }
 
     /// DA-08: an empty value counts as absent.

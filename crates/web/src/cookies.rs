@@ -4,7 +4,9 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use device_grant_domain::{DeviceGrant, Purpose, TRIP_LIFE, Timestamp, Trip};
+use device_grant_domain::{
+    AttemptId, DeviceGrant, Purpose, RequestId, TRIP_LIFE, Timestamp, Trip, TripPurpose,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -108,15 +110,26 @@ impl<'a> Cookies<'a> {
 
     /// The trip that a callback with `state` belongs to, if this browser made it.
     pub(crate) fn trip(&self, state: &str) -> Option<Trip> {
-        let name = format!("{}{}", self.names.trip_prefix(), device_grant_domain::AttemptId::of_state(state));
+        let name = format!("{}{}", self.names.trip_prefix(), AttemptId::of_state(state));
         self.service.open_trip(state, self.value(&name)?)
+    }
+
+    /// This browser's trip for `request`, if it made one.
+    pub(crate) fn attempt_for(&self, request: &RequestId) -> Option<AttemptId> {
+        let prefix = self.names.trip_prefix();
+        self.jar.iter().find_map(|cookie| {
+            let attempt = AttemptId::from_stored(cookie.name().strip_prefix(&prefix)?);
+            let trip = self.service.trip_of(&attempt, cookie.value())?;
+            matches!(&trip.purpose, TripPurpose::Grant { request: of, .. } if of == request)
+                .then_some(attempt)
+        })
     }
 
     /// Keeps `trip` in this browser, and only the newest few beside it.
     pub(crate) fn keep_trip(&mut self, trip: &Trip) {
         let prefix = self.names.trip_prefix();
         let ends = |cookie: &Cookie<'_>| {
-            let attempt = device_grant_domain::AttemptId::from_stored(cookie.name().strip_prefix(&prefix)?);
+            let attempt = AttemptId::from_stored(cookie.name().strip_prefix(&prefix)?);
             Some(
                 self.service
                     .trip_of(&attempt, cookie.value())

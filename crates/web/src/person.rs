@@ -17,7 +17,7 @@ const CSRF_LABEL: &str = "csrf";
 const CONFIRM_LABEL: &str = "confirm";
 
 /// Who is signed in. Its id is drawn anew at each sign-in (SEC-06).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     id: String,
     pub(crate) account: Account,
@@ -25,7 +25,7 @@ pub(crate) struct Session {
 }
 
 /// What was typed, kept over the trip to the pool.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Kept {
     /// As it was typed, shortened.
     pub(crate) typed: String,
@@ -36,14 +36,14 @@ pub(crate) struct Kept {
 }
 
 /// Where the browser is sent on to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Go {
     pub(crate) url: String,
     pub(crate) signing_out: bool,
 }
 
 /// What became of a decision, for the page on a clean URL.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Done {
     pub(crate) request: RequestId,
     pub(crate) attempt: Option<AttemptId>,
@@ -53,7 +53,7 @@ pub(crate) struct Done {
 }
 
 /// What a decision is about: exactly the request that was shown (UI-09).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Shown {
     pub(crate) request: RequestId,
     pub(crate) user_code: UserCode,

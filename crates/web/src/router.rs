@@ -14,7 +14,6 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::config::WebConfig;
@@ -25,8 +24,8 @@ use crate::state::AppState;
 
 /// The most bytes a body may have.
 const MAX_BODY: usize = 32 * 1024;
-/// The longest a request may take; longer than the longest call to the pool.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// The longest a request may take: longer than an exchange with every retry of the writes around it.
+const DEADLINE: Duration = Duration::from_secs(75);
 
 /// Every endpoint of the service.
 pub fn router(service: Arc<DeviceGrant>, health: Arc<Health>, config: WebConfig) -> Router {
@@ -34,7 +33,6 @@ pub fn router(service: Arc<DeviceGrant>, health: Arc<Health>, config: WebConfig)
     let common = ServiceBuilder::new()
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
@@ -55,6 +53,7 @@ fn devices() -> Router<AppState> {
         .route("/device_authorization", only_post(post(device_authorization::post)))
         .route("/token", only_post(post(token::post)))
         .route("/revoke", only_post(post(revoke::post)))
+        .layer(from_fn(device_deadline))
         .layer(from_fn(no_store))
         .route("/.well-known/oauth-authorization-server", only_get(get(metadata::get)))
 }
@@ -63,6 +62,11 @@ fn devices() -> Router<AppState> {
 fn people(state: &AppState) -> Router<AppState> {
     let origin = state.service.settings.public_url.origin().ascii_serialization();
     let forged = state.clone();
+    let pages = state.clone();
+    let broken = move |_: Box<dyn std::any::Any + Send + 'static>| {
+        tracing::error!("a page's handler panicked");
+        pages.pages.problem(Problem::Internal)
+    };
     let same_site = CsrfLayer::new()
         .add_trusted_origin(origin)
         .expect("the origin of a public URL is an origin")
@@ -75,6 +79,8 @@ fn people(state: &AppState) -> Router<AppState> {
         .route("/device/sign-out", only_post(post(device::sign_out)))
         .route("/callback", only_get(get(callback::get).head(callback::head)))
         .layer(same_site)
+        .layer(from_fn_with_state(state.clone(), person_deadline))
+        .layer(CatchPanicLayer::custom(broken))
         .route("/device/assets/style.css", only_get(get(assets::style)))
         .route("/device/assets/icon.svg", only_get(get(assets::icon)))
 }
@@ -109,6 +115,20 @@ async fn no_store(request: axum::extract::Request, next: Next) -> Response<axum:
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response
+}
+
+async fn device_deadline(request: axum::extract::Request, next: Next) -> Response<axum::body::Body> {
+    let answer = tokio::time::timeout(DEADLINE, next.run(request)).await;
+    answer.unwrap_or_else(|_| crate::error::OAuthError::unavailable().into_response())
+}
+
+async fn person_deadline(
+    State(state): State<AppState>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response<axum::body::Body> {
+    let answer = tokio::time::timeout(DEADLINE, next.run(request)).await;
+    answer.unwrap_or_else(|_| state.pages.problem(Problem::Unavailable))
 }
 
 /// SEC-01: over https only; on plain http the header means nothing and would be a lie.

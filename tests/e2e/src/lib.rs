@@ -7,6 +7,7 @@
 
 mod balancer;
 mod certificates;
+mod installation;
 mod keycloak;
 mod person;
 mod proxy;
@@ -14,6 +15,7 @@ mod service;
 mod television;
 mod world;
 
+pub use installation::Installation;
 pub use keycloak::Keycloak;
 pub use person::Person;
 pub use service::Service;

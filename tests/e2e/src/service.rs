@@ -55,7 +55,8 @@ pub(crate) fn start(
 
     let mut replicas = Vec::new();
     for port in ports {
-        let text = configuration(world, name, port, clients, account_claim) + keyring.as_str();
+        let table = name.split('.').next().unwrap_or_default();
+        let text = configuration(world, name, table, port, clients, account_claim) + keyring.as_str();
         let file = configuration_file(&directory, port);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         if replicas.is_empty() {
@@ -79,14 +80,14 @@ fn configuration_file(directory: &Path, port: u16) -> PathBuf {
     directory.join(format!("device-grant-{port}.toml"))
 }
 
-fn configuration(
+pub(crate) fn configuration(
     world: &World,
     name: &str,
+    table: &str,
     port: u16,
     clients: &[Client],
     account_claim: Option<&str>,
 ) -> String {
-    let table: String = name.split('.').next().unwrap_or_default().to_owned();
     let mut text = format!(
         r#"public_url = "{origin}"
 listen = "127.0.0.1:{port}"
@@ -125,7 +126,7 @@ token_set = "ID+ACCESS+REFRESH"
 }
 
 /// The section that gives both replicas the same keys, which the binary makes.
-fn keyring(directory: &Path) -> anyhow::Result<String> {
+pub(crate) fn keyring(directory: &Path) -> anyhow::Result<String> {
     let file = directory.join("keyring");
     if file.exists() {
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
@@ -137,7 +138,7 @@ fn keyring(directory: &Path) -> anyhow::Result<String> {
 }
 
 /// What the servers find in the environment, besides what the tests have themselves.
-fn environment(world: &World) -> Vec<(&'static str, String)> {
+pub(crate) fn environment(world: &World) -> Vec<(&'static str, String)> {
     vec![
         ("HTTPS_PROXY", format!("http://{}", world.proxy)),
         ("NO_PROXY", "127.0.0.1".to_owned()),
@@ -151,7 +152,7 @@ fn environment(world: &World) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn command(
+pub(crate) fn command(
     verb: &str,
     configuration: &Path,
     environment: &[(&'static str, String)],

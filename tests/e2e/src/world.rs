@@ -13,7 +13,8 @@ use tokio::sync::OnceCell;
 use crate::balancer::{self, Route};
 use crate::certificates::Certificates;
 use crate::{
-    HOP, Keycloak, LOGIN, MISCONFIGURED, PAIRWISE, POOL, Person, Service, Television, proxy, service,
+    HOP, Installation, Keycloak, LOGIN, MISCONFIGURED, PAIRWISE, POOL, Person, Service, Television, proxy,
+    service,
 };
 
 /// The parts, running. Dropped or not, they end with the test process.
@@ -69,6 +70,11 @@ impl World {
         let start =
             async || service::start(self, MISCONFIGURED, ports, &service::MISCONFIGURED_CLIENTS, None);
         self.misconfigured.get_or_try_init(start).await
+    }
+
+    /// A configuration of one server, whose table nothing has made yet.
+    pub fn installation(&self, table: &str) -> anyhow::Result<Installation> {
+        Installation::prepare(self, table)
     }
 
     /// A device with the given registration at `service`.

@@ -7,9 +7,6 @@ use device_grant_domain::codes::{
 use super::document::Settings;
 use super::problem::{Problem, Problems};
 
-/// An account and a network each have guesses of their own, and one guesser has both.
-const COUNTERS_OF_ONE_GUESSER: u32 = 2;
-
 const FORMAT: &str = "codes.user_code_format";
 const LENGTH: &str = "codes.user_code_length";
 const DEVICE_FORMAT: &str = "codes.device_code_format";
@@ -19,12 +16,21 @@ pub(super) struct Codes {
     pub(super) user_code: CodeFormat,
 }
 
-pub(super) fn build(service: &Settings, problems: &mut Problems) -> Option<Codes> {
+pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Problems) -> Option<Codes> {
     let device_code = device_code(service, problems);
-    let user_code = user_code(service, problems);
+    let user_code = user_code(service, windows(service, clients), problems);
     if service.whole("codes.lifetime_s") <= service.whole("codes.min_trip_s") {
         let expected = "a longer life than codes.min_trip_s, or nobody could ever authorize";
         problems.add(service.wrong("codes.lifetime_s", expected));
+    }
+    for client in clients {
+        if client
+            .whole("client.lifetime_s")
+            .is_some_and(|life| Some(life) <= service.whole("codes.min_trip_s"))
+        {
+            let expected = "a longer life than codes.min_trip_s, or nobody could ever authorize";
+            problems.add(client.wrong("client.lifetime_s", expected));
+        }
     }
     Some(Codes { device_code: device_code?, user_code: user_code? })
 }
@@ -44,7 +50,7 @@ fn device_code(service: &Settings, problems: &mut Problems) -> Option<CodeFormat
     Some(format)
 }
 
-fn user_code(service: &Settings, problems: &mut Problems) -> Option<CodeFormat> {
+fn user_code(service: &Settings, windows: u32, problems: &mut Problems) -> Option<CodeFormat> {
     let (letters, length) = (service.text(FORMAT)?, service.whole(LENGTH)? as usize);
     let grouped = service.flag("codes.user_code_grouped");
     let format = well_formed(service, FORMAT, CodeFormat::user_code(letters, length, grouped), problems)?;
@@ -54,14 +60,24 @@ fn user_code(service: &Settings, problems: &mut Problems) -> Option<CodeFormat> 
         let warning = "people take these characters of user codes for one another";
         problems.warnings.push(format!("{FORMAT} {letters:?}: {warning}: {}", pairs.join(", ")));
     }
-    guard(service, &format, letters, problems);
+    guard(service, (&format, letters), windows, problems);
     Some(format)
 }
 
-/// Refuses, with the figure, what can be guessed too easily.
-fn guard(service: &Settings, format: &CodeFormat, letters: &str, problems: &mut Problems) {
+/// How many windows of the guess counters, each `codes.lifetime_s` long, the life of one code can touch: it begins within
+/// one, and a client's codes may live longer than the service's.
+fn windows(service: &Settings, clients: &[Settings]) -> u32 {
+    let window = service.whole("codes.lifetime_s").unwrap_or(1).max(1);
+    let longest = clients.iter().filter_map(|client| client.whole("client.lifetime_s")).max().unwrap_or(0);
+    longest.max(window).div_ceil(window) + 1
+}
+
+/// Refuses, with the figure, what can be guessed too easily. One guesser is an account, or everybody in a network.
+fn guard(service: &Settings, (format, letters): (&CodeFormat, &str), windows: u32, problems: &mut Problems) {
     let figure = |path| service.whole(path).unwrap_or(u32::MAX);
-    let guesses = figure("limits.guesses_per_code_life").saturating_mul(COUNTERS_OF_ONE_GUESSER);
+    let a_window =
+        figure("limits.guesses_per_code_life").max(figure("limits.guesses_per_code_life_per_network"));
+    let guesses = a_window.saturating_mul(windows);
     let live = figure("codes.expected_live_requests");
     let strength = GuessStrength::of(format, guesses, live);
     if strength.is_enough() {

@@ -204,7 +204,8 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("limits.starts_per_minute_per_network", Kind::Whole(1, 1_000_000), "Requests that one network (an IPv4 address, an IPv6 /64) may start in a minute, on each replica.")
         .whole(600),
     Key::new("limits.starts_per_minute_per_client_and_network", Kind::Whole(1, 1_000_000), "The same for one client in one network.").whole(300),
-    Key::new("limits.guesses_per_code_life", Kind::Whole(1, 10_000), "User codes that one account, or one network, may try in a code's life.").whole(20),
+    Key::new("limits.guesses_per_code_life", Kind::Whole(1, 10_000), "User codes that one account may try in `codes.lifetime_s`.").whole(20),
+    Key::new("limits.guesses_per_code_life_per_network", Kind::Whole(1, 10_000), "User codes that all people in one network may try in `codes.lifetime_s`.").whole(60),
     Key::new("log.format", Kind::OneOf(&["json", "human"], &[]), "How log lines look, on standard error.").text("json"),
     Key::new("log.level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"], &[]), "What is logged. No level logs a code, a token or a secret.").text("info"),
     Key::new("client.id", Kind::Text, "The `client_id` of the device client."),

@@ -35,7 +35,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
     let public_url = public_url(service, problems);
     let pool = pool(service, problems);
     let service_client = service_client(service, problems);
-    let codes = codes::build(service, problems);
+    let codes = codes::build(service, clients, problems);
     let store = store(service, problems);
     let keyring = keyring::source(service, &store, problems);
     let clients = clients::build(clients, service, problems);
@@ -56,6 +56,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         service_client,
         authorize_params,
         guess_limit: service.whole("limits.guesses_per_code_life")?,
+        guess_limit_per_network: service.whole("limits.guesses_per_code_life_per_network")?,
         start_limits: StartLimits {
             per_network: service.whole("limits.starts_per_minute_per_network")?,
             per_client_and_network: service.whole("limits.starts_per_minute_per_client_and_network")?,

@@ -272,13 +272,16 @@ fn the_default_user_code_is_two_groups_of_four() {
 fn weak_codes_stop_the_start_with_the_figure() {
     let told = only_problem(&with("[codes]\nuser_code_length = 4\n"), &[]);
     assert!(
-        told.contains("19.6 bits") && told.contains("2^-14.3") && told.contains("as a length of 8 gives"),
+        told.contains("19.6 bits") && told.contains("2^-12.7") && told.contains("as a length of 8 gives"),
         "{told}"
     );
     let told = only_problem(&with("[codes]\nexpected_live_requests = 1000000\n"), &[]);
-    assert!(told.contains("any of 1000000 live codes with 2^-14.0"), "{told}");
+    assert!(told.contains("any of 1000000 live codes with 2^-12.4"), "{told}");
     let told = only_problem(&with("[limits]\nguesses_per_code_life = 1000\n"), &[]);
     assert!(told.contains("codes.user_code_format: found user codes of 39.3 bits"), "{told}");
+    // A client's codes that live for a day can be guessed at in 49 windows of half an hour.
+    let told = only_problem(&(GOOD.to_owned() + "lifetime_s = 86400\n"), &[]);
+    assert!(told.contains("one guesser with 2940 guesses"), "{told}");
     // Folding counts: 36 symbols, not 62, though both cases are among them.
     let told = only_problem(&with("[codes]\nuser_code_format = \"#aA\"\nuser_code_length = 7\n"), &[]);
     assert!(told.contains("36.2 bits"), "{told}");
@@ -302,6 +305,8 @@ fn device_codes_below_128_bits_are_refused() {
 fn formats_and_lives_that_cannot_work_are_refused() {
     assert!(only_problem(&with("[codes]\nuser_code_format = \"#X\"\n"), &[]).contains("'X'"));
     assert!(only_problem(&with("[codes]\nlifetime_s = 30\n"), &[]).contains("codes.min_trip_s"));
+    let told = only_problem(&(GOOD.to_owned() + "lifetime_s = 20\n"), &[]);
+    assert!(told.contains("client.lifetime_s") || told.contains("client[1].lifetime_s"), "{told}");
     let params = GOOD
         .replace("client_id = \"device-grant\"", "client_id = \"a\"\nauthorize_params = { state = \"x\" }");
     assert!(only_problem(&params, &[]).contains("authorize_params"));

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 use crate::state::AppState;
@@ -38,20 +38,28 @@ impl Network {
     }
 }
 
-/// The right-most address that is not one of our proxies: everything to its left was written by strangers.
+/// The right-most address that is not one of our proxies: everything to its left was written by strangers. A hop that
+/// cannot be read ends the walk; it is never skipped.
 fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
+    let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
     let mut sender = peer;
-    let hops: Vec<&str> =
-        headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-    for hop in hops.iter().rev().flat_map(|line| line.rsplit(',')) {
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
         if !is_ours(&sender) {
             break;
         }
-        let Ok(address) = hop.trim().parse() else { break };
+        let Some(address) = read_hop(hop) else { break };
         sender = address;
     }
     sender
+}
+
+/// An address, as some proxies write it with its port.
+fn read_hop(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    hop.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
 #[cfg(test)]
@@ -61,7 +69,7 @@ mod tests {
     fn from(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for value in forwarded {
-            headers.append(FORWARDED_FOR, value.parse().unwrap());
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         Network::of(sender(peer.parse().unwrap(), &headers, &trusted)).0
@@ -75,6 +83,14 @@ mod tests {
         assert_eq!(from("10.0.0.1", &["192.0.2.66", "198.51.100.1, 10.0.0.2"], &ours), "198.51.100.1");
         assert_eq!(from("10.0.0.1", &["garbage"], &ours), "10.0.0.1");
         assert_eq!(from("10.0.0.1", &[], &ours), "10.0.0.1");
+        assert_eq!(from("10.0.0.1", &["192.0.2.66, ü, 198.51.100.1"], &ours), "198.51.100.1");
+        assert_eq!(
+            from("10.0.0.1", &["192.0.2.66", "ü, 10.0.0.2"], &ours),
+            "10.0.0.2",
+            "a line is never skipped"
+        );
+        assert_eq!(from("10.0.0.1", &["198.51.100.1:4711"], &ours), "198.51.100.1");
+        assert_eq!(from("10.0.0.1", &["[2001:db8::1]:443"], &ours), "2001:db8::/64");
         assert_eq!(from("10.0.0.1", &["192.0.2.66"], &[]), "10.0.0.1");
     }
 

@@ -110,5 +110,10 @@ fn done(state: &AppState, mut cookies: Cookies<'_>, trip: &Trip, outcome: Outcom
         }
         _ => cookies.remove(Kind::Kept),
     }
+    if outcome == Outcome::AccountDiffers {
+        // Or the next try would silently end the same way: the person signs in anew, and chooses.
+        cookies.remove(Kind::Session);
+        cookies.remove(Kind::Page);
+    }
     cookies.apply(to("/device/done"))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use device_grant_domain::request::DeviceRequest;
-use device_grant_domain::{DepartureError, Entry, Outcome};
+use device_grant_domain::{AttemptId, DepartureError, Entry, Outcome};
 use device_grant_protocol::Params;
 
 use crate::cookies::{Cookies, Kind};
@@ -90,6 +90,7 @@ pub(crate) async fn sign_out(
     let kept: Kept = cookies.open(Kind::Kept).unwrap_or_default();
     cookies.remove(Kind::Session);
     cookies.remove(Kind::Page);
+    cookies.remove(Kind::Done);
     cookies.seal(Kind::Kept, &Kept { fresh: true, ..kept });
     let (service, back) = (&state.service, state.service.settings.verification_uri());
     match service.pool.end_session_url(&service.settings.service_client, &back).await {
@@ -190,7 +191,7 @@ async fn authorize(state: &AppState, mut cookies: Cookies<'_>, visitor: &Visitor
     };
     let request = match service.still_open(&shown.request).await {
         Ok(Some(request)) => request,
-        Ok(None) => return state.pages.outcome(closed(state, &shown).await, None, None),
+        Ok(None) => return state.pages.outcome(closed(state, &cookies, &shown).await, None, None),
         Err(_) => return state.pages.problem(Problem::Unavailable),
     };
     match service.depart_for_grant(&request, shown.user_code, account).await {
@@ -212,7 +213,10 @@ async fn deny(state: &AppState, mut cookies: Cookies<'_>, visitor: &Visitor, for
     let Some(shown) = form.value("confirm").and_then(|token| visitor.confirmed(service, token)) else {
         return state.pages.problem(Problem::Forged);
     };
-    let outcome = service.deny(&shown.request).await;
+    let outcome = match service.deny(&shown.request).await {
+        Outcome::Taken => closed(state, &cookies, &shown).await,
+        outcome => outcome,
+    };
     let done = Done {
         request: shown.request,
         attempt: None,
@@ -225,12 +229,13 @@ async fn deny(state: &AppState, mut cookies: Cookies<'_>, visitor: &Visitor, for
     cookies.apply(to("/device/done"))
 }
 
-/// What became of a request that was shown and is not open any more (UI-09).
-async fn closed(state: &AppState, shown: &Shown) -> Outcome {
-    state.service.outcome(&device_grant_domain::AttemptId::from_stored(""), &shown.request).await
+/// What became of a request that was shown and is not open any more (UI-09). A browser that went on the trip itself hears
+/// of its own trip.
+async fn closed(state: &AppState, cookies: &Cookies<'_>, shown: &Shown) -> Outcome {
+    let attempt = cookies.attempt_for(&shown.request).unwrap_or_else(|| AttemptId::from_stored(""));
+    state.service.outcome(&attempt, &shown.request).await
 }
 
-/// Control characters are in no code and belong on no page (HI-06).
 fn shorten(typed: &str) -> String {
     typed.chars().filter(|c| !c.is_control()).take(MAX_TYPED).collect()
 }

@@ -287,6 +287,7 @@ fn settings() -> Settings {
         service_client: pool_client("service", "service-secret"),
         authorize_params: Vec::new(),
         guess_limit: 20,
+        guess_limit_per_network: 60,
         start_limits: StartLimits { per_network: 600, per_client_and_network: 400 },
         min_trip: Duration::from_secs(30),
         exchange_deadline: Duration::from_secs(10),

@@ -258,7 +258,29 @@ async fn another_account_coming_back_gets_nothing() {
     assert_eq!(outcome(&alice.land(&local(&bob)).await), "account_differs");
     assert_eq!(app.dev_pool().requests().count(Endpoint::Revoke), 1);
     assert_eq!(app.poll(TV, &codes).await.error(), "authorization_pending");
+    // The next try begins with a fresh sign-in, or it would silently end the same way.
+    let again = super::browser::away(&alice.get("/device").await).unwrap();
+    assert!(again.query_pairs().any(|pair| pair == ("prompt".into(), "login".into())), "{again}");
     assert_eq!(outcome(&alice.approve(&codes).await), "approved");
+}
+
+/// UI-10: the person who went on the trip and presses again while the exchange is under way hears of their own trip.
+#[tokio::test]
+async fn pressing_again_meanwhile_is_not_somebody_else() {
+    let app = TestApp::new().await;
+    let codes = app.start(TV).await;
+    let mut alice = Browser::alice(&app);
+    let page = alice.enter(&codes.user_code).await;
+    let away = alice.press(&page, "#authorize").await;
+    let back = local(&alice.person.visit(&away).await.unwrap());
+    app.dev_pool().faults().once(Endpoint::Token, Fault::Drop);
+    assert_eq!(outcome(&alice.land(&back).await), "pending");
+    assert_eq!(outcome(&alice.decide(&page, "#authorize").await), "pending");
+    alice.decide(&page, "#deny").await;
+    assert_eq!(outcome(&alice.get("/device/done").await), "pending");
+    let mut bob = Browser::of(&app, "bob");
+    let notice = text(&bob.enter(&codes.user_code).await, "#notice");
+    assert!(notice.is_some(), "nobody else gets at it");
 }
 
 /// CB-11: with another pool client the account is compared too: equal where subjects are public, different where they are

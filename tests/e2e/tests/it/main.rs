@@ -3,4 +3,5 @@
 mod accounts;
 mod parts;
 mod sessions;
+mod store;
 mod television;

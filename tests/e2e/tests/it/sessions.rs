@@ -40,7 +40,7 @@ async fn refresh_works_after_the_browser_has_signed_out() -> anyhow::Result<()> 
     Ok(())
 }
 
-/// RT-10: two devices approved from one browser do not end one another.
+/// RT-10: two devices of two pool clients, approved from one browser, do not end one another.
 #[tokio::test]
 async fn revoking_one_device_leaves_the_other_alone() -> anyhow::Result<()> {
     let world = World::shared().await?;
@@ -58,6 +58,40 @@ async fn revoking_one_device_leaves_the_other_alone() -> anyhow::Result<()> {
     let dead = first.refresh(&of_first).await?;
     ensure!(dead.status == 400 && dead.error() == "invalid_grant", "{dead:?}");
     let alive = second.refresh(&of_second).await?;
+    ensure!(alive.status == 200, "{alive:?}");
+    Ok(())
+}
+
+/// What Keycloak does, for whoever wonders why two televisions log out together: the offline sessions of one browser are
+/// one for each pool client. Revoking a device ends every device of the same pool client that was approved in the same
+/// browser session, and none that was approved in another.
+#[tokio::test]
+async fn two_devices_of_one_pool_client_share_keycloaks_session() -> anyhow::Result<()> {
+    let world = World::shared().await?;
+    let service = world.login().await?;
+    let television = world.television(service, "tv")?;
+    let mut tokens = Vec::new();
+    for (story, devices) in [("one-browser", 2), ("another-browser", 1)] {
+        let person = world.person(story).await?;
+        person.open(&format!("{}/device", service.origin())).await?;
+        person.sign_in("bob").await?;
+        for _ in 0..devices {
+            tokens.push(approve(&person, &television).await?);
+        }
+        person.leave().await?;
+    }
+    for token in &tokens {
+        let alive = television.refresh(token).await?;
+        ensure!(alive.status == 200, "{alive:?}");
+    }
+
+    let revoked = television.revoke(&tokens[0]).await?;
+    ensure!(revoked.status == 200, "{revoked:?}");
+    for token in &tokens[..2] {
+        let dead = television.refresh(token).await?;
+        ensure!(dead.status == 400 && dead.error() == "invalid_grant", "{dead:?}");
+    }
+    let alive = television.refresh(&tokens[2]).await?;
     ensure!(alive.status == 200, "{alive:?}");
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
 use e2e::{Person, World};
+use serde_json::json;
+use thirtyfour::Key;
 
 const SCOPE: &str = "openid profile offline_access";
 
@@ -94,6 +96,37 @@ async fn a_denied_television_hears_it_at_every_poll() -> anyhow::Result<()> {
         let answer = television.poll_later(&authorization).await?;
         ensure!(answer.status == 400 && answer.error() == "access_denied", "{answer:?}");
     }
+    Ok(())
+}
+
+/// UI-06, UI-08: Enter on the page that asks decides nothing; a click on Authorize gets past our own Referrer-Policy.
+#[tokio::test]
+async fn enter_decides_nothing_and_a_click_does() -> anyhow::Result<()> {
+    let world = World::shared().await?;
+    let service = world.login().await?;
+    let television = world.television(service, "tv")?;
+    let authorization = television.start(SCOPE).await?;
+    let person = world.person("enter").await?;
+    person.open(&authorization.verification_uri).await?;
+    person.sign_in("alice").await?;
+    person.enter_code(&authorization.user_code).await?;
+
+    // Also gone as soon as the page is another one.
+    let watch = "window.seen = []; for (const type of ['keydown', 'submit'])
+        addEventListener(type, event => window.seen.push(event.key ?? event.type), true);";
+    person.browser().execute(watch, Vec::new()).await?;
+    person.browser().action_chain().send_keys(Key::Enter).perform().await?;
+    let answer = television.poll_later(&authorization).await?;
+    ensure!(answer.error() == "authorization_pending", "{answer:?}");
+    person.find("#authorize").await?;
+    let seen = person.browser().execute("return window.seen;", Vec::new()).await?;
+    ensure!(seen.json() == &json!(["Enter"]), "the page has seen {}", seen.json());
+
+    person.click("#authorize").await?;
+    ensure!(person.outcome().await? == "approved");
+    person.leave().await?;
+    let answer = television.wait(&authorization).await?;
+    ensure!(answer.status == 200, "{answer:?}");
     Ok(())
 }
 
