@@ -19,6 +19,9 @@ use crate::wiring::Store;
 
 const STORE_CHECK: Duration = Duration::from_secs(10);
 const POOL_LOOK: Duration = Duration::from_secs(5);
+/// What is still under way when the last connection has ended. Orchestrators kill after half a minute in all; a cut-off
+/// exchange is taken over by its device's next poll.
+const LAST_TASKS: Duration = Duration::from_secs(3);
 const SWEEP: Duration = Duration::from_mins(1);
 
 /// Everything that serves.
@@ -62,7 +65,7 @@ impl Replica {
             }
         }
         service.tasks.close();
-        if tokio::time::timeout(network.drain_timeout, service.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(LAST_TASKS, service.tasks.wait()).await.is_err() {
             tracing::warn!("some exchanges did not finish in time; the next poll of their device takes over");
         }
         background.shutdown().await;
