@@ -45,6 +45,18 @@ pub(crate) struct StoredTokens {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
+impl StoredTokens {
+    /// Tokens that the pool gave at `now`.
+    pub(crate) fn received(response: TokenResponse, now: Timestamp) -> Self {
+        let expires_at = response.expires_in.map(|seconds| now + Duration::from_secs(seconds));
+        Self { response, expires_at }
+    }
+
+    pub(crate) fn have_run_out(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at.since(now).as_secs() == 0)
+    }
+}
+
 /// How an exchange ended.
 #[derive(Debug)]
 pub(crate) enum Settled {
@@ -150,8 +162,7 @@ impl DeviceGrant {
     ) -> Settled {
         let now = self.now();
         let unwanted = Unwanted::of(&tokens.response);
-        let expires_at = tokens.response.expires_in.map(|seconds| now + Duration::from_secs(seconds));
-        let stored = StoredTokens { response: tokens.response, expires_at };
+        let stored = StoredTokens::received(tokens.response, now);
         let plaintext = serde_json::to_vec(&stored).expect("strings and numbers always serialize");
         let slot = (&request.id, Slot::Tokens);
         let sealed = request.mailbox.seal(&self.keyring, &*self.entropy, slot, &plaintext).ok();

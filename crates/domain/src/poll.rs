@@ -113,15 +113,19 @@ impl DeviceGrant {
         if !request.scope.within(&client.scopes.union(&client.extra_scopes)) {
             return Ok(PollOutcome::InvalidGrant);
         }
-        let Some(response) = self.response(client, request, tokens, now) else {
+        let run_out = tokens.have_run_out(now);
+        // Nothing expired is handed over as good (TP-08), and these cannot be renewed.
+        if run_out && tokens.response.refresh_token.is_none() {
             return Ok(PollOutcome::Expired);
-        };
+        }
         let Ok(transition) = request.redeem(now, self.op()) else {
             return Ok(PollOutcome::Expired);
         };
         match self.commit(&transition).await {
             Ok(()) => {
                 self.pace.forget(&request.id);
+                let tokens = if run_out { self.renewed(client, tokens).await } else { tokens };
+                let response = self.response(client, request, tokens);
                 tracing::info!(request = %request.id, client = %client.id, "handed over");
                 Ok(PollOutcome::Tokens(Box::new(response)))
             }

@@ -9,7 +9,6 @@ use crate::keyring::{OpenError, Purpose};
 use crate::pool::{RefreshError, RevokeError};
 use crate::request::DeviceRequest;
 use crate::service::DeviceGrant;
-use crate::time::Timestamp;
 
 /// What an enveloped refresh token begins with.
 const ENVELOPE_PREFIX: &str = "dgr1.";
@@ -44,21 +43,38 @@ pub enum RevokeRefusal {
 }
 
 impl DeviceGrant {
-    /// The answer to the device; `None` when the access token has run out while it waited (TP-08).
+    /// The answer to the device. The time that the tokens waited is taken off their life (TP-08).
     pub(crate) fn response(
         &self,
         client: &DeviceClient,
         request: &DeviceRequest,
         tokens: StoredTokens,
-        now: Timestamp,
-    ) -> Option<TokenResponse> {
-        let expires_in = match tokens.expires_at {
-            Some(at) if at.since(now).as_secs() == 0 => return None,
-            at => at.map(|at| at.since(now).as_secs()),
-        };
+    ) -> TokenResponse {
+        let expires_in = tokens.expires_at.map(|at| at.since(self.now()).as_secs());
         let granted = tokens.response.scope.clone().unwrap_or_else(|| request.scope.clone());
         let scope = (granted != request.asked_scope).then_some(granted);
-        Some(self.for_device(client, TokenResponse { expires_in, scope, ..tokens.response }))
+        self.for_device(client, TokenResponse { expires_in, scope, ..tokens.response })
+    }
+
+    /// Tokens whose access token ran out while it waited, renewed: by the poll that won them, so once. If the pool does not
+    /// answer the device gets them as they are, with no life left, and refreshes by itself.
+    pub(crate) async fn renewed(&self, client: &DeviceClient, tokens: StoredTokens) -> StoredTokens {
+        let Some(refresh_token) = tokens.response.refresh_token.clone() else { return tokens };
+        match self.pool.refresh(self.pool_client(client), &refresh_token, None).await {
+            Ok(fresh) => {
+                let response = TokenResponse {
+                    refresh_token: fresh.refresh_token.clone().or(Some(refresh_token)),
+                    id_token: fresh.id_token.clone().or(tokens.response.id_token),
+                    scope: fresh.scope.clone().or(tokens.response.scope),
+                    ..fresh
+                };
+                StoredTokens::received(response, self.now())
+            }
+            Err(problem) => {
+                tracing::warn!(client = %client.id, %problem, "tokens that ran out were not renewed");
+                tokens
+            }
+        }
     }
 
     /// Refreshes for an authenticated client. One call to the pool, never a second (RT-04).

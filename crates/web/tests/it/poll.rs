@@ -131,21 +131,53 @@ async fn token_type_is_always_there() {
     assert_eq!(app.poll(TV, &codes).await.json()["token_type"], "Bearer");
 }
 
-/// TP-08: the time that the tokens waited is taken off; nothing expired is handed over as good.
+/// TP-08: the time that the tokens waited is taken off; nothing expired is handed over as good: it is renewed, or the
+/// device hears `expired_token`.
 #[tokio::test]
 async fn expires_in_counts_from_the_hand_over() {
     let app = TestApp::new().await;
-    app.dev_pool()
-        .faults()
-        .set(|faults| faults.token_response = Overrides::from([("expires_in", json!(60))]));
-    let (first, second) = (app.start(TV).await, app.start(TV).await);
     let mut alice = Browser::alice(&app);
+    alice.sign_in().await;
+    let answer_with = |changes| app.dev_pool().faults().set(|faults| faults.token_response = changes);
+    answer_with(Overrides::from([("expires_in", json!(60))]));
+    let (first, second, third) = (app.start(TV).await, app.start(TV).await, app.start(OTHER).await);
     alice.approve(&first).await;
     alice.approve(&second).await;
+    answer_with(Overrides::from([("expires_in", json!(60)), ("refresh_token", json!(null))]));
+    alice.approve(&third).await;
     app.advance(20);
     assert_eq!(app.poll(TV, &first).await.json()["expires_in"], 40);
     app.advance(40);
-    assert_eq!(app.poll(TV, &second).await.error(), "expired_token");
+    app.dev_pool().faults().clear();
+    let renewed = app.poll(TV, &second).await.json();
+    assert_eq!(renewed["expires_in"], 3600);
+    assert!(renewed["refresh_token"].is_string());
+    assert_eq!(app.poll(OTHER, &third).await.error(), "expired_token");
+}
+
+/// TP-08: tokens that ran out while the pool is away are handed over with no life left: the approval is not lost.
+#[tokio::test]
+async fn an_approval_outlives_its_access_token() {
+    let app = TestApp::new().await;
+    let codes = app.start(TV).await;
+    let mut alice = Browser::alice(&app);
+    alice.sign_in().await;
+    app.dev_pool()
+        .faults()
+        .set(|faults| faults.token_response = Overrides::from([("expires_in", json!(60))]));
+    alice.approve(&codes).await;
+    app.advance(60);
+    app.pool.refuse_connections().await;
+    let body = app.poll(TV, &codes).await.json();
+    assert_eq!(body["expires_in"], 0);
+    app.pool.accept_connections().await.unwrap();
+    app.dev_pool().faults().clear();
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", TV),
+        ("refresh_token", body["refresh_token"].as_str().unwrap()),
+    ];
+    assert_eq!(app.post("/token", &form).await.status, StatusCode::OK);
 }
 
 /// TP-09: no is no until the end, and then it is expired for nobody.
