@@ -63,9 +63,9 @@ impl DeviceGrant {
         match self.pool.refresh(self.pool_client(client), &refresh_token, None).await {
             Ok(fresh) => {
                 let response = TokenResponse {
-                    refresh_token: fresh.refresh_token.clone().or(Some(refresh_token)),
-                    id_token: fresh.id_token.clone().or(tokens.response.id_token),
-                    scope: fresh.scope.clone().or(tokens.response.scope),
+                    refresh_token: fresh.refresh_token.or(Some(refresh_token)),
+                    id_token: fresh.id_token.or(tokens.response.id_token),
+                    scope: fresh.scope.or(tokens.response.scope),
                     ..fresh
                 };
                 StoredTokens::received(response, self.now())

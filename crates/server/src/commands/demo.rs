@@ -16,10 +16,10 @@ use url::Url;
 use super::replica::Replica;
 use super::serve::signalled;
 use crate::cli::{Demo, Qr};
-use crate::config::{self, Config, Environment, Log, LogFormat};
+use crate::config::{self, Environment, Log, LogFormat};
 use crate::telemetry;
 use crate::television::{Screen, log_in};
-use crate::wiring::{self, Store};
+use crate::wiring::Store;
 
 /// Our own client at the development pool.
 const SERVICE: &str = "demo-service";
@@ -62,7 +62,9 @@ pub(crate) async fn run(args: &Demo) -> anyhow::Result<()> {
     let secrets = Secrets { service: fresh_secret(), console: fresh_secret() };
     let pool = LoopbackPool::spawn(|issuer| dev_pool(issuer, &base_url, &secrets)).await?;
     let settings = settings(&base_url, pool.issuer(), &secrets);
-    let replica = replica(config::load(None, &settings)?)?;
+    let store = Store::Memory(Arc::new(MemoryStore::default()));
+    let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
+    let replica = Replica::new(config::load(None, &settings)?, store, keys)?;
 
     if args.no_device {
         announce(&base_url, &secrets)?;
@@ -151,14 +153,4 @@ fn settings(base_url: &str, issuer: &str, secrets: &Secrets) -> Environment {
         ("CLIENT", &clients),
     ];
     settings.into_iter().map(|(name, value)| (format!("DEVICE_GRANT__{name}"), value.to_owned())).collect()
-}
-
-fn replica(config: Config) -> anyhow::Result<Replica> {
-    let store = Arc::new(Store::Memory(Arc::new(MemoryStore::default())));
-    let account_claim = config.pool.account_claim.clone();
-    let pool = wiring::pool(config.pool)?;
-    let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
-    let service = wiring::service(&store, Arc::clone(&pool), keys, config.clients, config.settings)?;
-    let (web, network) = (config.web, config.network);
-    Ok(Replica { service, pool, store, web, network, account_claim })
 }

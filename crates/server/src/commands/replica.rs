@@ -7,15 +7,15 @@ use anyhow::{Context, bail};
 use device_grant_domain::client::{DeviceClient, PoolBinding};
 use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
-use device_grant_domain::{Clock, DeviceGrant, SystemClock};
+use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, SystemClock};
 use device_grant_upstream::OidcPool;
 use device_grant_web::{Health, WebConfig, router};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::config::Network;
+use crate::config::{Config, Network};
 use crate::listen;
-use crate::wiring::Store;
+use crate::wiring::{self, Store};
 
 const STORE_CHECK: Duration = Duration::from_secs(10);
 const POOL_LOOK: Duration = Duration::from_secs(5);
@@ -35,6 +35,16 @@ pub(super) struct Replica {
 }
 
 impl Replica {
+    /// The service that `config` describes, on this store and with these keys.
+    pub(super) fn new(config: Config, store: Store, keys: Vec<KeyMaterial>) -> anyhow::Result<Self> {
+        let Config { settings, clients, pool, web, network, .. } = config;
+        let store = Arc::new(store);
+        let account_claim = pool.account_claim.clone();
+        let pool = wiring::pool(pool)?;
+        let service = wiring::service(&store, Arc::clone(&pool), keys, clients, settings)?;
+        Ok(Self { service, pool, store, web, network, account_claim })
+    }
+
     /// Serves on `listener` until `ended`; then drains, in the order that load balancers need.
     pub(super) async fn serve(
         self,

@@ -1,7 +1,6 @@
 //! `device-grant serve`.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -23,14 +22,11 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     }
     let ended = signalled()?;
     let keys = wiring::keys(&config.keyring, &config.store)?;
-    let store = Arc::new(Store::open(&config.store).await?);
-    let account_claim = config.pool.account_claim.clone();
-    let pool = wiring::pool(config.pool)?;
-    let service = wiring::service(&store, Arc::clone(&pool), keys, config.clients, config.settings)?;
-    let listen = &config.network.listen;
+    let store = Store::open(&config.store).await?;
+    let replica = Replica::new(config, store, keys)?;
+    let listen = &replica.network.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let (web, network) = (config.web, config.network);
-    Replica { service, pool, store, web, network, account_claim }.serve(listener, ended).await
+    replica.serve(listener, ended).await
 }
 
 /// Resolves at SIGTERM or ctrl-c. Both are caught from the call on, not only once somebody waits.
