@@ -33,6 +33,8 @@ pub struct DeviceClient {
     pub lifetime: Option<Duration>,
     /// Which grants it may use.
     pub grants: Grants,
+    /// How many requests it may start in a minute on each replica; `None`: as many as its networks may.
+    pub starts_per_minute: Option<u32>,
 }
 
 /// How a client proves itself.
@@ -196,4 +198,22 @@ impl FromIterator<DeviceClient> for Clients {
 
 fn sha256(secret: &str) -> [u8; 32] {
     digest(&SHA256, secret.as_bytes()).as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// A public client that may do nothing much.
+#[cfg(test)]
+pub(crate) fn sample(id: &str) -> DeviceClient {
+    DeviceClient {
+        id: id.parse().expect("a client_id"),
+        name: id.to_owned(),
+        auth: ClientAuth::None,
+        pool_client: PoolBinding::Shared,
+        scopes: Scope::default(),
+        default_scope: Scope::default(),
+        extra_scopes: Scope::default(),
+        token_set: TokenSet { id: false, refresh: false },
+        lifetime: None,
+        grants: Grants { device_code: true, refresh_token: false },
+        starts_per_minute: None,
+    }
 }

@@ -12,6 +12,8 @@ const SPECIALS: &str = "!#$%&()*+,./:;<=>?@[]^_{|}~";
 /// What needs no escaping in a URL beside letters and digits (RFC 3986 section 2.3).
 const URL_SAFE_SPECIALS: &str = "-._~";
 const GROUP: usize = 4;
+/// How many groups new user codes may grow by when more are live, or guessed at, than their length is good for.
+pub const MAX_GROWTH: usize = 2;
 
 /// What is wrong with a format.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -98,7 +100,12 @@ impl CodeFormat {
         characters.chunks(GROUP).map(String::from_iter).collect::<Vec<_>>().join("-")
     }
 
-    /// What a person typed, in canonical form; `None` if it cannot be a code.
+    /// This format with `groups` more groups of four.
+    pub fn longer(&self, groups: usize) -> Self {
+        Self { length: self.length + groups * GROUP, ..self.clone() }
+    }
+
+    /// What a person typed, in canonical form; `None` if it cannot be a code, also not one that has grown.
     ///
     /// Where the alphabet is single-case and has no specials, ASCII case is folded and everything outside the
     /// alphabet is dropped (RFC 8628 section 6.1, UC-04, UC-05). Elsewhere only blanks and our own dashes are.
@@ -117,8 +124,9 @@ impl CodeFormat {
         } else {
             typed.chars().filter(|c| !dropped(*c)).collect()
         };
-        let fits =
-            canonical.chars().count() == self.length && canonical.chars().all(|c| self.alphabet.contains(&c));
+        let length = canonical.chars().count();
+        let is_length = (0..=MAX_GROWTH).any(|groups| length == self.length + groups * GROUP);
+        let fits = is_length && canonical.chars().all(|c| self.alphabet.contains(&c));
         fits.then(|| UserCode::new(canonical))
     }
 

@@ -1,13 +1,12 @@
 //! A person enters a user code.
 
-use device_grant_protocol::UserCode;
+use device_grant_protocol::{DeviceCode, UserCode};
 
-use crate::ids::{CounterKey, RequestId, UserCodeKey};
-use crate::pool::Account;
+use crate::guesses::Guesser;
+use crate::ids::{RequestId, UserCodeKey};
 use crate::request::DeviceRequest;
 use crate::service::DeviceGrant;
 use crate::store::{Consistency, Unavailable};
-use crate::time::Timestamp;
 
 /// What a typed code leads to.
 #[derive(Debug)]
@@ -26,27 +25,30 @@ pub enum Entry {
 }
 
 impl DeviceGrant {
-    /// Looks a typed code up for the person `account` who comes from `network`. The guess is reserved before the
-    /// look-up and given back on a hit.
-    pub async fn enter(&self, account: &Account, network: &str, typed: &str) -> Result<Entry, Unavailable> {
-        let Some(user_code) = self.settings.user_code.read(typed) else {
+    /// Looks a typed code up for `guesser`. The guess is reserved before the look-up and given back on a hit.
+    pub async fn enter(&self, guesser: &Guesser<'_>, typed: &str) -> Result<Entry, Unavailable> {
+        // No code was entered, so none was guessed.
+        if typed.trim().is_empty() {
             return Ok(Entry::NoMatch);
-        };
-        let now = self.now();
-        let guesses = self.guess_counters(account, network, now);
-        for (reserved, (counter, limit)) in guesses.iter().enumerate() {
-            if !self.store.reserve(counter, *limit, now + self.settings.lifetime * 2).await? {
-                tracing::warn!("guesses of user codes refused");
-                self.give_back(&guesses[..reserved]).await;
-                return Ok(Entry::TooMany);
-            }
         }
-        let places = UserCodeKey::all(&user_code, &self.keyring);
-        let found = self.store.find_by_user_code(&places).await?;
-        let Some(request) = found.filter(|request| request.is_open(now).is_ok()) else {
+        let Some(guess) = self.reserve_guess(guesser, self.now()).await? else {
+            return Ok(Entry::TooMany);
+        };
+        let user_code = self.settings.user_code.read(typed);
+        // What cannot be a code is looked up all the same: it must not be told from one by what it costs (UC-08).
+        let sought = user_code.clone().unwrap_or_else(|| UserCode::new(typed));
+        let found = match self.look_up(&sought).await {
+            Ok(found) => found,
+            Err(unavailable) => {
+                self.give_back(guess).await;
+                return Err(unavailable);
+            }
+        };
+        let Some((user_code, request)) = user_code.zip(found) else {
+            self.tally.missed();
             return Ok(Entry::NoMatch);
         };
-        self.give_back(&guesses).await;
+        self.give_back(guess).await;
         Ok(Entry::Found { request: Box::new(request), user_code })
     }
 
@@ -56,22 +58,14 @@ impl DeviceGrant {
         Ok(request.filter(|request| request.is_open(self.now()).is_ok()))
     }
 
-    /// Best effort: a guess that is not given back costs its person one of many.
-    async fn give_back(&self, guesses: &[(CounterKey, u32)]) {
-        for (counter, _) in guesses {
-            if let Err(problem) = self.store.give_back(counter).await {
-                tracing::warn!(error = %problem, "a guess was not given back");
-            }
+    /// The open request of `user_code`. A code that leads nowhere costs the same two reads as one whose request is over.
+    async fn look_up(&self, user_code: &UserCode) -> Result<Option<DeviceRequest>, Unavailable> {
+        let found = self.store.find_by_user_code(&UserCodeKey::all(user_code, &self.keyring)).await?;
+        if found.is_none() {
+            let nobodys = RequestId::of(&DeviceCode::new(user_code.expose()));
+            self.store.load(&nobodys, Consistency::Strong).await?;
         }
-    }
-
-    /// The counters that a guess is reserved on, each with its limit. Many people share a network.
-    fn guess_counters(&self, account: &Account, network: &str, now: Timestamp) -> [(CounterKey, u32); 2] {
-        let window = now.as_secs() / self.settings.lifetime.as_secs().max(1);
-        let counter = |kind, who| CounterKey::guesses(kind, who, window, &self.keyring);
-        [
-            (counter("account", account.id.as_str()), self.settings.guess_limit),
-            (counter("network", network), self.settings.guess_limit_per_network),
-        ]
+        let now = self.now();
+        Ok(found.filter(|request| request.is_open(now).is_ok()))
     }
 }

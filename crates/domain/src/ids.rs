@@ -80,4 +80,9 @@ impl CounterKey {
         let mac = keyring.macs("guesses", format!("{kind}\0{who}").as_bytes())[0];
         Self(format!("{kind}#{}#{window}", BASE64_URL_SAFE_NO_PAD.encode(&mac[..16])))
     }
+
+    /// The count of `kind` over all replicas in the window number `window`.
+    pub(crate) fn tally(kind: &str, window: u64) -> Self {
+        Self(format!("all#{kind}#{window}"))
+    }
 }

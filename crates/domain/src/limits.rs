@@ -1,4 +1,4 @@
-//! How many requests may be started, per network and per client in a network (DA-13).
+//! How many requests may be started: per network, per client in a network, and per client (DA-13).
 //!
 //! Counted in this replica's memory: with N replicas up to N times the number passes.
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use device_grant_protocol::ClientId;
 
+use crate::client::DeviceClient;
 use crate::time::Timestamp;
 
 const WINDOW: Duration = Duration::from_mins(1);
@@ -21,6 +22,9 @@ pub struct StartLimits {
     pub per_network: u32,
     /// By one client from one network.
     pub per_client_and_network: u32,
+    /// By one client from anywhere: more raise an alarm, and are refused only where the client has a ceiling of its own.
+    /// Every device of a model shares one `client_id`, and a flood must not switch the fleet off.
+    pub client_alarm: u32,
 }
 
 /// The counts of the present minute.
@@ -34,7 +38,8 @@ pub struct StartCounts {
 struct Counts {
     window: u64,
     networks: HashMap<String, u32>,
-    clients: HashMap<(ClientId, String), u32>,
+    pairs: HashMap<(ClientId, String), u32>,
+    clients: HashMap<ClientId, u32>,
 }
 
 impl StartCounts {
@@ -44,20 +49,25 @@ impl StartCounts {
     }
 
     /// Counts one start, or says how long to wait.
-    pub fn admit(&self, client: &ClientId, network: &str, now: Timestamp) -> Result<(), Duration> {
+    pub fn admit(&self, client: &DeviceClient, network: &str, now: Timestamp) -> Result<(), Duration> {
         let window_ms = u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX);
         let window = now.as_millis() / window_ms;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.window != window {
             *counts = Counts { window, ..Counts::default() };
         }
-        let pair = (client.clone(), network.to_owned());
-        let network_full = is_full(&counts.networks, network, self.limits.per_network);
-        if network_full || is_full(&counts.clients, &pair, self.limits.per_client_and_network) {
+        let pair = (client.id.clone(), network.to_owned());
+        let is_over = is_full(&counts.networks, network, self.limits.per_network)
+            || is_full(&counts.pairs, &pair, self.limits.per_client_and_network)
+            || client.starts_per_minute.is_some_and(|most| is_full(&counts.clients, &client.id, most));
+        if is_over {
             return Err(Duration::from_millis(window_ms - now.as_millis() % window_ms));
         }
         add(&mut counts.networks, network.to_owned());
-        add(&mut counts.clients, pair);
+        add(&mut counts.pairs, pair);
+        if add(&mut counts.clients, client.id.clone()) == self.limits.client_alarm {
+            tracing::warn!(client = %client.id, starts = self.limits.client_alarm, "a client starts unusually often");
+        }
         Ok(())
     }
 }
@@ -70,23 +80,29 @@ where
     counts.get(key).is_some_and(|count| *count >= limit)
 }
 
-/// Beyond its capacity a window admits without counting: memory is bounded, and no flood from many networks can switch
-/// off the others.
-fn add<K: Hash + Eq>(counts: &mut HashMap<K, u32>, key: K) {
-    if counts.len() < CAPACITY || counts.contains_key(&key) {
-        *counts.entry(key).or_default() += 1;
+/// Counts one more of `key`, and says how many there are. Beyond its capacity a window admits without counting: memory is
+/// bounded, and no flood from many networks can switch off the others.
+fn add<K: Hash + Eq>(counts: &mut HashMap<K, u32>, key: K) -> u32 {
+    if counts.len() >= CAPACITY && !counts.contains_key(&key) {
+        return 0;
     }
+    let count = counts.entry(key).or_default();
+    *count += 1;
+    *count
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::sample;
+
+    const LIMITS: StartLimits = StartLimits { per_network: 5, per_client_and_network: 3, client_alarm: 6 };
 
     /// DA-13: a flood from one network is refused until the minute is over; the same client elsewhere goes on.
     #[test]
     fn a_flood_from_one_network_hurts_nobody_else() {
-        let counts = StartCounts::new(StartLimits { per_network: 5, per_client_and_network: 3 });
-        let (tv, box_) = ("tv".parse().unwrap(), "box".parse().unwrap());
+        let counts = StartCounts::new(LIMITS);
+        let (tv, box_) = (sample("tv"), sample("box"));
         let now = Timestamp::from_secs(60_020);
         for _ in 0..3 {
             assert!(counts.admit(&tv, "192.0.2.1", now).is_ok());
@@ -97,5 +113,19 @@ mod tests {
         assert!(counts.admit(&box_, "192.0.2.1", now).is_ok());
         assert!(counts.admit(&box_, "192.0.2.1", now).is_err(), "the network is full");
         assert!(counts.admit(&tv, "192.0.2.1", now + Duration::from_secs(40)).is_ok());
+    }
+
+    /// DA-13: a client as a whole is refused only where its operator set a ceiling: a fleet shares one `client_id`.
+    #[test]
+    fn a_fleet_is_refused_only_where_that_was_asked_for() {
+        let counts = StartCounts::new(LIMITS);
+        let fleet = sample("tv");
+        let capped = DeviceClient { starts_per_minute: Some(4), ..sample("lab") };
+        let now = Timestamp::from_secs(60_050);
+        for network in 0..20 {
+            assert!(counts.admit(&fleet, &network.to_string(), now).is_ok());
+            let admitted = counts.admit(&capped, &network.to_string(), now);
+            assert_eq!(admitted, if network < 4 { Ok(()) } else { Err(Duration::from_secs(10)) });
+        }
     }
 }

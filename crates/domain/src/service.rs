@@ -9,12 +9,14 @@ use url::Url;
 use crate::client::{Clients, DeviceClient, PoolBinding};
 use crate::codes::CodeFormat;
 use crate::entropy::Entropy;
+use crate::guesses::GuessLimits;
 use crate::ids::OpId;
 use crate::keyring::Keyring;
 use crate::limits::{StartCounts, StartLimits};
 use crate::pace::PaceBook;
 use crate::pool::{PoolClient, UserPool};
 use crate::store::{Consistency, RequestStore};
+use crate::tally::Tally;
 use crate::time::{Clock, Timestamp};
 
 const PACE_BOOK_CAPACITY: usize = 200_000;
@@ -38,10 +40,10 @@ pub struct Settings {
     pub service_client: PoolClient,
     /// Further parameters of every trip to the pool.
     pub authorize_params: Vec<(String, String)>,
-    /// Guesses of user codes by one account in [`Settings::lifetime`].
-    pub guess_limit: u32,
-    /// Guesses of user codes from one network in [`Settings::lifetime`].
-    pub guess_limit_per_network: u32,
+    /// Guesses of user codes in [`Settings::lifetime`].
+    pub guess_limits: GuessLimits,
+    /// Whether new user codes grow when more codes are live, or more guesses miss, than their length is good for.
+    pub grow_user_codes: bool,
     /// Starts per minute.
     pub start_limits: StartLimits,
     /// Authorize is refused when less than this is left of the codes' life.
@@ -103,6 +105,7 @@ pub struct DeviceGrant {
     pub tasks: TaskTracker,
     pub(crate) pace: PaceBook,
     pub(crate) starts: StartCounts,
+    pub(crate) tally: Tally,
 }
 
 /// The doors to the world outside.
@@ -123,7 +126,8 @@ impl DeviceGrant {
         let Ports { store, pool, clock, entropy } = ports;
         let starts = StartCounts::new(settings.start_limits);
         let (tasks, pace) = (TaskTracker::new(), PaceBook::new(PACE_BOOK_CAPACITY));
-        Self { store, pool, clock, entropy, keyring, clients, settings, tasks, pace, starts }
+        let tally = Tally::default();
+        Self { store, pool, clock, entropy, keyring, clients, settings, tasks, pace, starts, tally }
     }
 
     /// The pool client that `client`'s tokens are made for.

@@ -64,7 +64,7 @@ impl DeviceGrant {
         if !asked.within(&client.scopes) {
             return Err(StartError::InvalidScope);
         }
-        self.starts.admit(&client.id, &origin.network, now).map_err(StartError::TooMany)?;
+        self.starts.admit(client, &origin.network, now).map_err(StartError::TooMany)?;
 
         let device_code = self.settings.device_code.draw_device_code(&*self.entropy);
         let request = self.new_request(client, asked, (&device_code, origin), now);
@@ -116,13 +116,17 @@ impl DeviceGrant {
             other_places: Vec::new(),
             user_code_reusable_at,
         };
+        let format = self.user_code_format();
         for _ in 0..DRAWS {
-            let user_code = self.settings.user_code.draw_user_code(&*self.entropy);
+            let user_code = format.draw_user_code(&*self.entropy);
             let mut places = UserCodeKey::all(&user_code, &self.keyring).into_iter();
             new.user_code = places.next().expect("a keyring has an active request key");
             new.other_places = places.collect();
             match self.store.create(&new, now).await {
-                Ok(()) => return Ok(user_code),
+                Ok(()) => {
+                    self.tally.issued();
+                    return Ok(user_code);
+                }
                 Err(CreateError::UserCodeTaken) => {}
                 Err(CreateError::Unavailable(unavailable)) => return Err(unavailable.into()),
             }

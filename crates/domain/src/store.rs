@@ -104,6 +104,10 @@ pub trait RequestStore: Send + Sync + 'static {
     /// Takes one from `counter` again, not below zero.
     async fn give_back(&self, counter: &CounterKey) -> Result<(), Unavailable>;
 
+    /// Adds `by` to `counter` and says what it holds then; with zero it only says that. An uncertain addition may count
+    /// twice: too much is the safe side. `forget_at` is when the counter may go.
+    async fn add(&self, counter: &CounterKey, by: u32, forget_at: Timestamp) -> Result<u64, Unavailable>;
+
     /// Whether the store answers and holds the schema that this version needs.
     async fn check(&self) -> Result<(), StoreProblem>;
 }

@@ -157,6 +157,11 @@ impl RequestStore for DynamoDbStore {
         Ok(())
     }
 
+    async fn add(&self, counter: &CounterKey, by: u32, forget_at: Timestamp) -> Result<u64, Unavailable> {
+        let values = vec![("by", number(by)), ("ttl", ttl(forget_at))];
+        self.table.add(&counter_key(counter), "SET #ttl = :ttl ADD #count :by", values).await
+    }
+
     async fn check(&self) -> Result<(), StoreProblem> {
         let needed = schema::newest();
         match schema::present(&self.table).await? {

@@ -7,11 +7,11 @@ use aws_sdk_dynamodb::config::Config;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use device_grant_domain::store::Unavailable;
 
 use crate::fault::unavailable;
-use crate::items::{Item, text};
+use crate::items::{Attributes, Item, text};
 
 /// A table and the client that reaches it.
 pub(crate) struct Table {
@@ -94,6 +94,29 @@ impl Table {
             }
             _ => Err(unavailable("UpdateItem", &error)),
         }
+    }
+}
+
+impl Table {
+    /// Adds to the attribute `count` of the item `key`, whatever stands there, and says what it holds then.
+    pub(crate) async fn add(
+        &self,
+        key: &str,
+        expression: &str,
+        values: Vec<(&'static str, AttributeValue)>,
+    ) -> Result<u64, Unavailable> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("pk", text(key))
+            .update_expression(expression)
+            .set_expression_attribute_names(names(&[expression]))
+            .set_expression_attribute_values(by_name(values))
+            .return_values(ReturnValue::UpdatedNew);
+        let output = update.send().await.map_err(|error| unavailable("UpdateItem", &error))?;
+        let item = output.attributes.unwrap_or_default();
+        Ok(Attributes { table: &self.name, key, item: &item }.number("count")?)
     }
 }
 

@@ -140,6 +140,20 @@ impl RequestStore for EmbeddedStore {
         Ok(done.await?)
     }
 
+    async fn add(&self, counter: &CounterKey, by: u32, forget_at: Timestamp) -> Result<u64, Unavailable> {
+        let counter = counter.clone();
+        let held = self.writer.call(move |connection| {
+            let mut add = connection.prepare_cached(
+                "INSERT INTO counters (id, count, forget_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (id) DO UPDATE SET count = count + ?2, forget_at = excluded.forget_at RETURNING count",
+            )?;
+            let held: i64 =
+                add.query_row(params![counter.as_str(), by, millis(forget_at)], |row| row.get(0))?;
+            Ok(u64::try_from(held).unwrap_or_default())
+        });
+        Ok(held.await?)
+    }
+
     async fn check(&self) -> Result<(), StoreProblem> {
         let schema = self.reader.call(|connection| Ok(open::schema(connection)?)).await;
         let (found, needed) = (schema.map_err(Unavailable::from)?, open::newest());

@@ -139,6 +139,14 @@ impl RequestStore for MemoryStore {
         Ok(())
     }
 
+    async fn add(&self, counter: &CounterKey, by: u32, forget_at: Timestamp) -> Result<u64, Unavailable> {
+        let mut tables = self.lock();
+        let present = tables.counters.entry(counter.clone()).or_insert(Counter { count: 0, forget_at });
+        present.count = present.count.saturating_add(by);
+        present.forget_at = forget_at;
+        Ok(present.count.into())
+    }
+
     async fn check(&self) -> Result<(), StoreProblem> {
         Ok(())
     }

@@ -27,6 +27,10 @@ pub enum Call {
     SpendAttempt,
     /// [`RequestStore::reserve`].
     Reserve,
+    /// [`RequestStore::give_back`].
+    GiveBack,
+    /// [`RequestStore::add`].
+    Add,
 }
 
 /// When a call fails.
@@ -164,7 +168,11 @@ impl RequestStore for FaultyStore {
     }
 
     async fn give_back(&self, counter: &CounterKey) -> Result<(), Unavailable> {
-        self.inner.give_back(counter).await
+        self.run(Call::GiveBack, self.inner.give_back(counter)).await
+    }
+
+    async fn add(&self, counter: &CounterKey, by: u32, forget_at: Timestamp) -> Result<u64, Unavailable> {
+        self.run(Call::Add, self.inner.add(counter, by, forget_at)).await
     }
 
     async fn check(&self) -> Result<(), StoreProblem> {

@@ -5,11 +5,12 @@ use std::time::Duration;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_domain::AttemptId;
 use device_grant_domain::pool::Account;
-use device_grant_domain::{DeviceGrant, Outcome, Purpose, RequestId, Timestamp, bytes};
+use device_grant_domain::{DeviceGrant, Guesser, Outcome, Purpose, RequestId, Timestamp, bytes};
 use device_grant_protocol::UserCode;
 use serde::{Deserialize, Serialize};
 
 use crate::cookies::{Cookies, Kind};
+use crate::extract::Network;
 
 /// A session ends after this, whatever happens.
 pub(crate) const SESSION_LIFE: Duration = Duration::from_hours(1);
@@ -84,6 +85,11 @@ impl Visitor {
             page
         });
         Some(Self { session, page })
+    }
+
+    /// Who guesses when this person enters a code from `network`.
+    pub(crate) fn guesser<'a>(&'a self, Network(network): &'a Network) -> Guesser<'a> {
+        Guesser { account: &self.session.account.id, session: &self.session.id, network }
     }
 
     /// The token of this person's forms.

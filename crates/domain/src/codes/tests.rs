@@ -92,6 +92,46 @@ fn weak_formats_are_recognised() {
     assert!(default_format().confusable_pairs().is_empty());
 }
 
+/// UC-06: the published figures are what the program computes.
+#[test]
+fn the_published_arithmetic_is_fresh() {
+    let page = include_str!("../../../../docs/guessing.md");
+    let (format, digits) = (default_format(), CodeFormat::user_code("#", 12, true).unwrap());
+    let row = |live: u32| {
+        let cells = [120, 40 * 10, 40 * 1000, 40 * 100_000].map(|guesses| {
+            let any = GuessStrength::of(&format, guesses, live).any_code;
+            format!("2^-{any:.1}")
+        });
+        format!("| {live} | {} |", cells.join(" | "))
+    };
+    let weakest = GuessStrength::of(&digits, 120, 10_000);
+    assert!(
+        weakest.is_enough()
+            && !GuessStrength::of(&CodeFormat::user_code("#", 11, true).unwrap(), 120, 10_000).is_enough()
+    );
+    let told = [
+        row(1),
+        row(100),
+        row(10_000),
+        format!("2^-{:.1} and 2^-{:.1}", weakest.one_code, weakest.any_code),
+        format!("at most **2^-{GUESS_BITS}**"),
+        format!("at most **2^-{ANY_CODE_BITS}**"),
+        budget(&format, 100),
+        budget(&format, 1000),
+        budget(&format, 10_000),
+    ];
+    for line in told {
+        assert!(page.contains(&line), "docs/guessing.md does not say {line}");
+    }
+}
+
+/// The row of the page that says how many misses are the last for which a code of `format` is good.
+fn budget(format: &CodeFormat, live: u32) -> String {
+    let is_enough = |missed| GuessStrength::of(format, missed, live).any_code >= ANY_CODE_BITS;
+    let last = (1..=200_000).rev().find(|missed| is_enough(*missed)).unwrap();
+    format!("| {live} | {last} |")
+}
+
 /// DA-10: device codes are URL-safe, at least 128 bits, and share no prefix.
 #[test]
 fn device_codes_are_strong_and_url_safe() {

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use device_grant_domain::client::{DeviceClient, PoolBinding};
 use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
-use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, SystemClock};
+use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, SystemClock, TALLY_PERIOD};
 use device_grant_upstream::OidcPool;
 use device_grant_web::{Health, WebConfig, router};
 use tokio::net::TcpListener;
@@ -93,6 +93,7 @@ impl Replica {
         let good = note(health, first, true);
         let mut background = JoinSet::new();
         background.spawn(watch_store(Arc::clone(service), Arc::clone(health), good));
+        background.spawn(share_tally(Arc::clone(service)));
         background.spawn(watch_pool(Arc::clone(service), self.account_claim.clone()));
         let (pool, store) = (Arc::clone(pool), Arc::clone(store));
         background.spawn(async move { pool.keep_fresh().await });
@@ -111,6 +112,14 @@ async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, mut good: b
     loop {
         tokio::time::sleep(STORE_CHECK).await;
         good = note(&health, service.store.check().await, good);
+    }
+}
+
+async fn share_tally(service: Arc<DeviceGrant>) {
+    let mut ticks = tokio::time::interval(TALLY_PERIOD);
+    loop {
+        ticks.tick().await;
+        service.share_tally().await;
     }
 }
 

@@ -75,6 +75,7 @@ fn client(settings: &Settings, service: &Settings, problems: &mut Problems) -> O
             .whole("client.lifetime_s")
             .map(|_| service::seconds(settings, "client.lifetime_s")),
         grants,
+        starts_per_minute: settings.whole("client.starts_per_minute"),
     })
 }
 

@@ -178,9 +178,9 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("codes.interval_s", Kind::Whole(1, 60), "Seconds between two polls of a device.").whole(5).sample("POLLING_INTERVAL"),
     Key::new("codes.min_trip_s", Kind::Whole(0, 600), "Authorize is refused when less than this is left of the codes' life, in seconds.")
         .whole(30),
-    Key::new("codes.expected_live_requests", Kind::Whole(1, 100_000_000), "How many codes are alive at once at the busiest time. The strength of user codes is measured against it.")
+    Key::new("codes.expected_live_requests", Kind::Whole(1, 100_000_000), "How many codes are alive at once at the busiest time. The strength of user codes is measured against it at the start; while more are alive, or more guesses miss, new codes are longer by a group or two.")
         .whole(10_000),
-    Key::new("codes.allow_weak_codes", Kind::Flag, "Start although user codes can be guessed too easily. For tests on this machine.").flag(false),
+    Key::new("codes.allow_weak_codes", Kind::Flag, "Start although user codes can be guessed too easily, and do not lengthen them by themselves. For tests on this machine.").flag(false),
     Key::new("codes.token_set", Kind::Text, "Which kinds of token devices get: any of `ID`, `ACCESS`, `REFRESH`, joined by `+`, `ACCESS` always among them. ID tokens are to be checked against the pool's issuer, not ours.")
         .text("ACCESS+REFRESH")
         .sample("RESULT_TOKEN_SET"),
@@ -201,11 +201,12 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("network.drain_timeout_s", Kind::Whole(1, 3600), "How long open requests may take to finish after that, in seconds.").whole(25),
     Key::new("keyring.file", Kind::Text, "The file with the keys; `device-grant init --keyring FILE` makes one. Replicas need the same keys. The embedded store makes its own beside its file, named `<store.path>.keys`."),
     Key::new("keyring.keys", Kind::Secret, "The content of such a file instead, for an environment variable that a secret manager fills."),
-    Key::new("limits.starts_per_minute_per_network", Kind::Whole(1, 1_000_000), "Requests that one network (an IPv4 address, an IPv6 /64) may start in a minute, on each replica.")
+    Key::new("limits.starts_per_minute_per_network", Kind::Whole(1, 1_000_000), "Requests that one network (an IPv4 address, an IPv6 /64) may start in a minute, on each replica; more hear 429. The default has room for a carrier that puts a town's televisions behind one address: ten a second.")
         .whole(600),
     Key::new("limits.starts_per_minute_per_client_and_network", Kind::Whole(1, 1_000_000), "The same for one client in one network.").whole(300),
-    Key::new("limits.guesses_per_code_life", Kind::Whole(1, 10_000), "User codes that one account may try in `codes.lifetime_s`.").whole(20),
-    Key::new("limits.guesses_per_code_life_per_network", Kind::Whole(1, 10_000), "User codes that all people in one network may try in `codes.lifetime_s`.").whole(60),
+    Key::new("limits.starts_per_minute_of_a_client_alarm", Kind::Whole(1, 100_000_000), "Requests that one client starts in a minute, on one replica, before the log says so. Nobody is refused: a whole fleet shares one `client_id`. A ceiling is `client.starts_per_minute`.").whole(6000),
+    Key::new("limits.guesses_per_code_life", Kind::Whole(1, 10_000), "User codes that one account, and one browser session, may try in vain in `codes.lifetime_s`.").whole(20),
+    Key::new("limits.guesses_per_code_life_per_network", Kind::Whole(1, 10_000), "User codes that all people in one network may try in vain in `codes.lifetime_s`. A full network refuses only accounts that have missed before: a guesser locks nobody else out.").whole(60),
     Key::new("log.format", Kind::OneOf(&["json", "human"], &[]), "How log lines look, on standard error.").text("json"),
     Key::new("log.level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"], &[]), "What is logged. No level logs a code, a token or a secret.").text("info"),
     Key::new("client.id", Kind::Text, "The `client_id` of the device client."),
@@ -222,6 +223,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("client.extra_scopes", Kind::Texts, "What the pool is asked for in addition, such as `offline_access`.").texts(&[]),
     Key::new("client.token_set", Kind::Text, "As `codes.token_set`, for this client."),
     Key::new("client.lifetime_s", Kind::Whole(10, 86_400), "As `codes.lifetime_s`, for this client."),
+    Key::new("client.starts_per_minute", Kind::Whole(1, 100_000_000), "The most requests it may start in a minute, on each replica; more hear 429. Without it only its networks are limited."),
     Key::new("client.grant_types", Kind::Texts, "The grants it may use.")
         .texts(&["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]),
 ];

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use device_grant_domain::Settings as DomainSettings;
 use device_grant_domain::limits::StartLimits;
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::store::Consistency;
+use device_grant_domain::{GuessLimits, Settings as DomainSettings};
 use device_grant_protocol::{AuthMethod, ClientSecret};
 use device_grant_upstream::OidcPoolConfig;
 use device_grant_web::{OnStoreFailure, WebConfig};
@@ -55,11 +55,15 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         },
         service_client,
         authorize_params,
-        guess_limit: service.whole("limits.guesses_per_code_life")?,
-        guess_limit_per_network: service.whole("limits.guesses_per_code_life_per_network")?,
+        guess_limits: GuessLimits {
+            per_guesser: service.whole("limits.guesses_per_code_life")?,
+            per_network: service.whole("limits.guesses_per_code_life_per_network")?,
+        },
+        grow_user_codes: !service.flag("codes.allow_weak_codes"),
         start_limits: StartLimits {
             per_network: service.whole("limits.starts_per_minute_per_network")?,
             per_client_and_network: service.whole("limits.starts_per_minute_per_client_and_network")?,
+            client_alarm: service.whole("limits.starts_per_minute_of_a_client_alarm")?,
         },
         min_trip: seconds(service, "codes.min_trip_s"),
         exchange_deadline: pool.longest_exchange(),

@@ -71,12 +71,33 @@ pub async fn a_guess_given_back_is_free_again(store: Store) {
     assert!(!reserve(&*store, &key, 2).await);
 }
 
+/// What is added at once by many is all there, each is told a total that held, and adding nothing only reads.
+pub async fn additions_add_up(store: Store) {
+    let key = counter();
+    assert_eq!(add(&*store, &key, 0).await, 0);
+    let mut tasks = JoinSet::new();
+    for by in 1..=20 {
+        let (store, key) = (Arc::clone(&store), key.clone());
+        tasks.spawn(async move { add(&*store, &key, by).await });
+    }
+    let mut told = tasks.join_all().await;
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), 20, "two were told the same: {told:?}");
+    assert_eq!(told.last(), Some(&210));
+    assert_eq!(add(&*store, &key, 0).await, 210);
+}
+
 fn counter() -> CounterKey {
     CounterKey::from_stored(unique("account#1"))
 }
 
 async fn reserve(store: &dyn RequestStore, key: &CounterKey, limit: u32) -> bool {
     store.reserve(key, limit, START + FORGET).await.expect("the store answers")
+}
+
+async fn add(store: &dyn RequestStore, key: &CounterKey, by: u32) -> u64 {
+    store.add(key, by, START + FORGET).await.expect("the store answers")
 }
 
 async fn give_back(store: &dyn RequestStore, key: &CounterKey) {

@@ -121,6 +121,9 @@ macro_rules! store_suite {
 
             /// UC-06: a hit gives the guess back.
             fn a_guess_given_back_is_free_again();
+
+            /// UC-07: the counts of all replicas add up.
+            fn additions_add_up();
         }
     };
     (@tests $open:path; $($(#[$doc:meta])* fn $name:ident();)*) => {$(

@@ -132,7 +132,7 @@ async fn look_up(
     network: &Network,
     typed: &str,
 ) -> Response {
-    let notice = match state.service.enter(&visitor.session.account, &network.0, typed).await {
+    let notice = match state.service.enter(&visitor.guesser(network), typed).await {
         Ok(Entry::Found { request, user_code }) => {
             cookies.seal(Kind::Kept, &Kept { typed: typed.to_owned(), ..Kept::default() });
             let shown = Shown { request: request.id.clone(), user_code };

@@ -15,7 +15,7 @@ use device_grant_domain::codes::CodeFormat;
 use device_grant_domain::limits::StartLimits;
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::store::Consistency;
-use device_grant_domain::{DeviceGrant, Keyring, Ports, Settings};
+use device_grant_domain::{DeviceGrant, GuessLimits, Keyring, Ports, Settings};
 use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_store_embedded::MemoryStore;
 use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy};
@@ -286,9 +286,9 @@ fn settings() -> Settings {
         poll_reads: Consistency::Eventual,
         service_client: pool_client("service", "service-secret"),
         authorize_params: Vec::new(),
-        guess_limit: 20,
-        guess_limit_per_network: 60,
-        start_limits: StartLimits { per_network: 600, per_client_and_network: 400 },
+        guess_limits: GuessLimits { per_guesser: 20, per_network: 60 },
+        grow_user_codes: false,
+        start_limits: StartLimits { per_network: 600, per_client_and_network: 400, client_alarm: 6000 },
         min_trip: Duration::from_secs(30),
         exchange_deadline: Duration::from_secs(10),
         store_deadline: Duration::from_secs(3),
@@ -308,6 +308,7 @@ fn clients() -> Vec<DeviceClient> {
         token_set: TokenSet { id: true, refresh: true },
         lifetime: None,
         grants: Grants { device_code: true, refresh_token: true },
+        starts_per_minute: None,
     };
     let secret = |post| ClientAuth::secret(&ClientSecret::new(SECRET), post);
     let barred = Grants { device_code: false, refresh_token: false };

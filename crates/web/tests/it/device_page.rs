@@ -266,7 +266,7 @@ async fn codes_that_are_over_look_like_codes_that_never_were() {
 #[tokio::test]
 async fn guesses_are_limited() {
     let app = TestApp::with(Options {
-        settings: Box::new(|settings| settings.guess_limit = 3),
+        settings: Box::new(|settings| settings.guess_limits.per_guesser = 3),
         ..Options::default()
     })
     .await;

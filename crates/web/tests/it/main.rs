@@ -7,6 +7,7 @@ mod callback;
 mod client_auth;
 mod device_authorization;
 mod device_page;
+mod guessing;
 mod hostile;
 mod metadata;
 mod poll;
