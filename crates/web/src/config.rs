@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 /// What an operator decides about the HTTP face.
@@ -11,6 +13,13 @@ pub struct WebConfig {
     pub sample_way: bool,
     /// What a poll is told that cannot be decided.
     pub on_store_failure: OnStoreFailure,
+}
+
+impl WebConfig {
+    /// Whether `peer` is a proxy of ours.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&peer.to_canonical()))
+    }
 }
 
 /// What a poll is told that cannot be decided (TP-18).

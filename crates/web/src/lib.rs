@@ -10,6 +10,7 @@ mod person;
 mod router;
 mod routes;
 mod state;
+mod transport;
 
 pub use config::{OnStoreFailure, WebConfig};
 pub use health::Health;

@@ -54,6 +54,10 @@ pub(crate) enum Problem {
     NotFound,
     /// A fault of ours.
     Internal,
+    /// A form that came over plain http (SEC-13).
+    PlainHttp,
+    /// The proxy in front does not say how the request came (SEC-13).
+    Proxy,
 }
 
 /// Words at the top of the code page.
@@ -273,6 +277,18 @@ impl Pages {
             Problem::NotFound => {
                 (404, "There is no such page", "Were you looking for the code page?", Some(START_AGAIN))
             }
+            Problem::PlainHttp => (
+                403,
+                "This connection is not private",
+                "What you sent was not taken. Open the page again; its address begins with https.",
+                Some(START_AGAIN),
+            ),
+            Problem::Proxy => (
+                500,
+                "This service is not set up yet",
+                "For its operator: the proxy in front must set X-Forwarded-Proto (network.trusted_proxies).",
+                None,
+            ),
             Problem::Internal => {
                 (500, "Something went wrong", "The fault is ours. Nothing was approved.", Some(TRY_AGAIN))
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
@@ -21,6 +21,7 @@ use crate::health::Health;
 use crate::pages::Problem;
 use crate::routes::{assets, callback, device, device_authorization, done, health, metadata, revoke, token};
 use crate::state::AppState;
+use crate::transport;
 
 /// The most bytes a body may have.
 const MAX_BODY: usize = 32 * 1024;
@@ -38,17 +39,18 @@ pub fn router(service: Arc<DeviceGrant>, health: Arc<Health>, config: WebConfig)
             HeaderValue::from_static("nosniff"),
         ))
         .layer(DefaultBodyLimit::max(MAX_BODY));
-    devices()
+    devices(&state)
         .merge(people(&state))
         .merge(operators())
         .fallback(not_found)
         .layer(common)
-        .layer(from_fn_with_state(state.clone(), strict_transport))
+        .layer(from_fn_with_state(state.clone(), transport::strict))
+        .layer(from_fn(transport::one_host))
         .with_state(state)
 }
 
 /// What devices call. Every answer, also a 405, is `no-store` (DA-05, TP-15).
-fn devices() -> Router<AppState> {
+fn devices(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/device_authorization", only_post(post(device_authorization::post)))
         .route("/token", only_post(post(token::post)))
@@ -56,6 +58,7 @@ fn devices() -> Router<AppState> {
         .layer(from_fn(device_deadline))
         .layer(from_fn(no_store))
         .route("/.well-known/oauth-authorization-server", only_get(get(metadata::get)))
+        .layer(from_fn_with_state(state.clone(), transport::for_devices))
 }
 
 /// What people see.
@@ -83,6 +86,7 @@ fn people(state: &AppState) -> Router<AppState> {
         .layer(CatchPanicLayer::custom(broken))
         .route("/device/assets/style.css", only_get(get(assets::style)))
         .route("/device/assets/icon.svg", only_get(get(assets::icon)))
+        .layer(from_fn_with_state(state.clone(), transport::for_people))
 }
 
 /// What load balancers ask.
@@ -129,20 +133,6 @@ async fn person_deadline(
 ) -> Response<axum::body::Body> {
     let answer = tokio::time::timeout(DEADLINE, next.run(request)).await;
     answer.unwrap_or_else(|_| state.pages.problem(Problem::Unavailable))
-}
-
-/// SEC-01: over https only; on plain http the header means nothing and would be a lie.
-async fn strict_transport(
-    State(state): State<AppState>,
-    request: axum::extract::Request,
-    next: Next,
-) -> Response<axum::body::Body> {
-    const HSTS: HeaderName = header::STRICT_TRANSPORT_SECURITY;
-    let mut response = next.run(request).await;
-    if state.service.settings.public_url.scheme() == "https" {
-        response.headers_mut().insert(HSTS, HeaderValue::from_static("max-age=31536000"));
-    }
-    response
 }
 
 /// Method and route only: queries hold codes, and paths of strangers hold anything.

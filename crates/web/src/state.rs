@@ -1,5 +1,6 @@
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use device_grant_domain::DeviceGrant;
 
@@ -18,13 +19,17 @@ pub(crate) struct Shared {
     pub(crate) config: WebConfig,
     pub(crate) pages: Pages,
     pub(crate) cookies: CookieNames,
+    /// Whether the log has a line about requests without TLS.
+    pub(crate) told_of_plain_http: AtomicBool,
 }
 
 impl AppState {
     pub(crate) fn new(service: Arc<DeviceGrant>, health: Arc<Health>, config: WebConfig) -> Self {
         let secure = service.settings.public_url.scheme() == "https";
         let pages = Pages::new(config.service_name.clone(), secure);
-        Self(Arc::new(Shared { service, health, config, pages, cookies: CookieNames::new(secure) }))
+        let cookies = CookieNames::new(secure);
+        let told_of_plain_http = AtomicBool::new(false);
+        Self(Arc::new(Shared { service, health, config, pages, cookies, told_of_plain_http }))
     }
 }
 

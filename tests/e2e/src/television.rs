@@ -98,7 +98,9 @@ impl Television {
     }
 
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> anyhow::Result<Answer> {
-        let request = self.http.post(format!("{}{path}", self.origin)).form(form);
+        // What a balancer would say; the real one overwrites it.
+        let request = self.http.post(format!("{}{path}", self.origin)).header("X-Forwarded-Proto", "https");
+        let request = request.form(form);
         let secret = format!("{}-secret", self.client_id);
         let response = request.basic_auth(&self.client_id, Some(secret)).send().await?;
         let status = response.status().as_u16();

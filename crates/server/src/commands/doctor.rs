@@ -30,6 +30,7 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     telemetry::start(&Log { format: LogFormat::Human, level: "error".to_owned() });
     let mut findings = vec![("configuration", Good(format!("{} device clients", config.clients.len())))];
     findings.extend(config.warnings.iter().map(|warning| ("configuration", Look(warning.clone()))));
+    findings.extend(proxy(&config).map(|finding| ("network", finding)));
     findings.push(("keys", keys(&config)));
     findings.push(("store", store(&config).await));
     findings.extend(pool(&config).await.into_iter().map(|finding| ("user pool", finding)));
@@ -45,6 +46,21 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     let broken = findings.iter().filter(|(_, finding)| matches!(finding, Broken(_))).count();
     anyhow::ensure!(broken == 0, "{broken} of {} checks found something to mend", findings.len());
     Ok(())
+}
+
+/// Whoever listens for other machines has a proxy on another one, and must name it.
+fn proxy(config: &Config) -> Option<Finding> {
+    let elsewhere = !config.network.listen.starts_with("127.") && !config.network.listen.starts_with("[::1]");
+    let is_loopback = |network: &ipnet::IpNet| network.addr().is_loopback();
+    let unnamed = config.web.trusted_proxies.iter().all(is_loopback);
+    let needed = config.settings.public_url.scheme() == "https";
+    (needed && elsewhere && unnamed).then(|| {
+        Look(format!(
+            "it listens on {}, and believes proxies on this machine only: requests through any other are refused until \
+             network.trusted_proxies names it",
+            config.network.listen
+        ))
+    })
 }
 
 fn keys(config: &Config) -> Finding {

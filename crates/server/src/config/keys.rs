@@ -192,7 +192,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("web.sign_in", Kind::OneOf(&["first"], &["alb", "on-approval"]), "When people sign in: before they enter a code.").text("first"),
     Key::new("web.sample_way", Kind::Flag, "Take requests as the AWS sample does: `POST /token` without `grant_type` starts, and parameters may stand in the query.")
         .flag(true),
-    Key::new("network.trusted_proxies", Kind::Texts, "From whom `X-Forwarded-For` and its kin are believed: networks such as `10.0.0.0/8`, or addresses.").texts(&[]),
+    Key::new("network.trusted_proxies", Kind::Texts, "The proxies where TLS ends: networks such as `10.0.0.0/8`, or addresses. Only from them `X-Forwarded-For` is believed, and with an `https` `public_url` only they may bring requests, each with `X-Forwarded-Proto`. The default is a proxy on this machine.").texts(&["127.0.0.0/8", "::1/128"]),
     Key::new("network.header_timeout_s", Kind::Whole(1, 3600), "A connection ends when no whole request head comes for this long, in seconds; this is its idle time too. Behind a load balancer it must exceed the balancer's (60 s on ALB).")
         .whole(75),
     Key::new("network.max_connections", Kind::Whole(1, 1_000_000), "The most connections at once. Further ones wait.").whole(10_000),

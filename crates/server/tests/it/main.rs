@@ -2,6 +2,7 @@
 
 mod commands;
 mod demo;
+mod hostile;
 mod pools;
 mod serve;
 mod support;

@@ -100,6 +100,10 @@ impl Server {
         panic!("{path} never answers as it should; at last: {:?}", get(&self.address, path));
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn terminate(&self) {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());

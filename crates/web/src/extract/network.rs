@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
-use ipnet::IpNet;
 
 use crate::state::AppState;
 
@@ -22,7 +21,7 @@ impl FromRequestParts<AppState> for Network {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
         // Without a peer (no socket in between) everybody counts as one network.
         let peer = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-        Ok(Self::of(sender(peer, &parts.headers, &state.config.trusted_proxies)))
+        Ok(Self::of(sender(peer, &parts.headers, |address| state.config.trusts(*address))))
     }
 }
 
@@ -40,8 +39,7 @@ impl Network {
 
 /// The right-most address that is not one of our proxies: everything to its left was written by strangers. A hop that
 /// cannot be read ends the walk; it is never skipped.
-fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
+fn sender(peer: IpAddr, headers: &HeaderMap, is_ours: impl Fn(&IpAddr) -> bool) -> IpAddr {
     let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
     let mut sender = peer;
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
@@ -64,6 +62,8 @@ fn read_hop(hop: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use ipnet::IpNet;
+
     use super::*;
 
     fn from(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
@@ -72,7 +72,8 @@ mod tests {
             headers.append(FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        Network::of(sender(peer.parse().unwrap(), &headers, &trusted)).0
+        let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+        Network::of(sender(peer.parse().unwrap(), &headers, is_ours)).0
     }
 
     #[test]

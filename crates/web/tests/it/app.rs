@@ -25,6 +25,8 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 pub const PUBLIC_URL: &str = "https://login.example.com";
+/// Where TLS ends.
+pub const BALANCER: &str = "10.0.0.1:4711";
 
 /// A public client on the shared pool client.
 pub const TV: &str = "tv";
@@ -136,7 +138,7 @@ impl TestApp {
         let clients: Arc<Clients> = Arc::new(clients.into_iter().collect());
         let mut web = WebConfig {
             service_name: "Example".to_owned(),
-            trusted_proxies: Vec::new(),
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
             sample_way: true,
             on_store_failure: OnStoreFailure::SlowDown,
         };
@@ -170,11 +172,21 @@ impl TestApp {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Sends a request to replica `replica`.
+    /// Sends a request to replica `replica`, over TLS and through the balancer, from the address in its extensions.
     pub async fn send_to(&self, replica: usize, mut request: Request<Body>) -> Answer {
         let peer: SocketAddr =
             request.extensions().get::<SocketAddr>().copied().unwrap_or(([192, 0, 2, 1], 4711).into());
+        let headers = request.headers_mut();
+        headers.append("x-forwarded-for", peer.ip().to_string().parse().unwrap());
+        headers.insert("x-forwarded-proto", "https".parse().unwrap());
+        self.send_from(replica, BALANCER, request).await
+    }
+
+    /// Sends a request to replica `replica` as it is, from `peer`.
+    pub async fn send_from(&self, replica: usize, peer: &str, mut request: Request<Body>) -> Answer {
+        let peer: SocketAddr = peer.parse().unwrap();
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.headers_mut().entry(header::HOST).or_insert_with(|| "login.example.com".parse().unwrap());
         let response = self.replicas[replica].clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();

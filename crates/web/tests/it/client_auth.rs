@@ -100,7 +100,7 @@ pub fn add_replica(app: &mut TestApp, pool: Arc<dyn UserPool>, clients: Arc<Clie
     let service = DeviceGrant::new(ports, first.keyring.clone(), clients, first.settings.clone());
     let web = WebConfig {
         service_name: "Example".to_owned(),
-        trusted_proxies: Vec::new(),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         sample_way: true,
         on_store_failure: OnStoreFailure::SlowDown,
     };

@@ -1,61 +1,11 @@
 //! Control characters in values: into no header, no redirect, no cookie, no log line.
 
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
-
 use device_grant_protocol::GRANT_TYPE_DEVICE_CODE;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 use super::super::app::*;
 use super::super::browser::{Browser, field, text};
+use super::super::logged;
 use super::BACK_CHANNEL;
-
-/// Everything that is logged, value by value, as it is before any formatter makes it safe.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<String>>>);
-
-impl Logged {
-    fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Visit for Logged {
-    fn record_str(&mut self, _: &Field, value: &str) {
-        self.0.lock().unwrap().push(value.to_owned());
-    }
-
-    fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
-        self.0.lock().unwrap().push(format!("{value:?}"));
-    }
-}
-
-impl Subscriber for Logged {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
 
 /// Words that may turn up nowhere but in the text of a page.
 const INJECTED: &str = "x%0D%0ASet-Cookie%3A%20evil%3D1%0D%0A%0D%0A%00%1B%5B31m%7Fevil";
@@ -73,8 +23,7 @@ fn assert_nothing_injected(answer: &Answer) {
 /// HI-06: control characters in any value split no header, reach no redirect, no cookie and no JSON.
 #[tokio::test]
 async fn control_characters_go_nowhere() {
-    let logged = Logged::default();
-    let _guard = tracing::subscriber::set_default(logged.clone());
+    logged::begin();
     let app = TestApp::new().await;
     for name in
         ["client_id", "scope", "device_code", "grant_type", "refresh_token", "token", "unknown", INJECTED]
@@ -95,14 +44,13 @@ async fn control_characters_go_nowhere() {
             }
         }
     }
-    assert_the_log_is_clean(&logged, "/token");
+    assert_the_log_is_clean("/token");
 }
 
 /// HI-06: the same in the browser: user code, state, and the pool's error with its description.
 #[tokio::test]
 async fn control_characters_go_nowhere_in_the_browser() {
-    let logged = Logged::default();
-    let _guard = tracing::subscriber::set_default(logged.clone());
+    logged::begin();
     let app = TestApp::new().await;
     let codes = app.start(TV).await;
     let mut alice = Browser::alice(&app);
@@ -127,11 +75,11 @@ async fn control_characters_go_nowhere_in_the_browser() {
         assert_nothing_injected(&answer);
         assert!(!alice.get("/device/done").await.text.contains("evil"));
     }
-    assert_the_log_is_clean(&logged, "/callback");
+    assert_the_log_is_clean("/callback");
 }
 
-fn assert_the_log_is_clean(logged: &Logged, route: &str) {
-    let logged = logged.all();
+fn assert_the_log_is_clean(route: &str) {
+    let logged = logged::all();
     assert!(logged.iter().any(|value| value == route), "the log holds the requests: {logged:?}");
     for value in logged {
         assert!(!value.contains("evil") && !value.contains(char::is_control), "{value:?}");
