@@ -46,6 +46,8 @@ id! {
     AttemptId;
     /// One write, so that an uncertain one is recognised as our own (ST-09).
     OpId;
+    /// A public key: the SHA-256 of its JWK (RFC 7638).
+    KeyThumbprint;
     /// A counter of guesses: of whom, and in which window.
     CounterKey;
 }
