@@ -27,7 +27,7 @@ mod trip;
 pub use callback::{Outcome, SignInError};
 pub use entropy::{Entropy, SystemEntropy, below, bytes};
 pub use entry::Entry;
-pub use ids::{AttemptId, CounterKey, KeyThumbprint, OpId, RequestId, UserCodeKey};
+pub use ids::{AttemptId, CounterKey, KeyThumbprint, OnceKey, OpId, RequestId, UserCodeKey};
 pub use keyring::{KeyMaterial, Keyring, KeyringError, OpenError, Purpose};
 pub use pace::{MAX_INTERVAL, SLOW_DOWN_STEP};
 pub use poll::PollOutcome;
