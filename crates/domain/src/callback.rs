@@ -6,7 +6,7 @@ use device_grant_protocol::AuthorizationCode;
 
 use crate::commit::CommitError;
 use crate::exchange::{ClaimedCode, Settled};
-use crate::ids::{AttemptId, RequestId};
+use crate::ids::{AttemptId, OnceKey, RequestId};
 use crate::mailbox::Slot;
 use crate::pool::{Account, Exchange, ExchangeError};
 use crate::request::{DeviceRequest, Refusal, RequestState, Standing};
@@ -55,10 +55,11 @@ impl DeviceGrant {
         trip: &Trip,
         code: &AuthorizationCode,
     ) -> Result<Account, SignInError> {
-        let spent = self.store.spend_attempt(&trip.attempt, trip.ends_at).await.map_err(|problem| {
-            tracing::warn!(error = %problem, "a sign-in cannot be finished");
-            SignInError::Unavailable
-        })?;
+        let spent =
+            self.store.spend(&OnceKey::attempt(&trip.attempt), trip.ends_at).await.map_err(|problem| {
+                tracing::warn!(error = %problem, "a sign-in cannot be finished");
+                SignInError::Unavailable
+            })?;
         if !spent {
             return Err(SignInError::Spent);
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use device_grant_protocol::{DeviceCode, UserCode};
+use device_grant_protocol::{ClientId, DeviceCode, UserCode};
 use serde::{Deserialize, Serialize};
 
 use crate::entropy::{Entropy, bytes};
@@ -46,6 +46,10 @@ id! {
     AttemptId;
     /// One write, so that an uncertain one is recognised as our own (ST-09).
     OpId;
+    /// A public key: the SHA-256 of its JWK (RFC 7638).
+    KeyThumbprint;
+    /// Something that is good once: a sign-in trip, a client assertion, a DPoP proof.
+    OnceKey;
     /// A counter of guesses: of whom, and in which window.
     CounterKey;
 }
@@ -63,6 +67,28 @@ impl UserCodeKey {
     pub fn all(user_code: &UserCode, keyring: &Keyring) -> Vec<Self> {
         let macs = keyring.macs("user_code", user_code.expose().as_bytes());
         macs.into_iter().map(|mac| Self(BASE64_URL_SAFE_NO_PAD.encode(mac))).collect()
+    }
+}
+
+impl OnceKey {
+    /// A sign-in trip (CB-01).
+    pub fn attempt(attempt: &AttemptId) -> Self {
+        Self(format!("A#{attempt}"))
+    }
+
+    /// The assertion that `client` named `jti` (RFC 7523 section 3). A hash: the name may be long, and is anything.
+    pub fn assertion(client: &ClientId, jti: &str) -> Self {
+        Self::seen("device-grant/assertion/1", &[client.as_str(), jti])
+    }
+
+    fn seen(kind: &str, names: &[&str]) -> Self {
+        let mut labelled = kind.as_bytes().to_vec();
+        for name in names {
+            // Each with its length before it, so that no two lists of names look alike.
+            labelled.extend((name.len() as u64).to_be_bytes());
+            labelled.extend(name.as_bytes());
+        }
+        Self(format!("J#{}", BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, &labelled))))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 
-use crate::ids::{AttemptId, CounterKey, RequestId, UserCodeKey};
+use crate::ids::{CounterKey, OnceKey, RequestId, UserCodeKey};
 use crate::request::{DeviceRequest, Transition};
 use crate::time::Timestamp;
 
@@ -90,8 +90,9 @@ pub trait RequestStore: Send + Sync + 'static {
     /// nothing else (ST-04).
     async fn slow_down(&self, id: &RequestId, interval: u32) -> Result<(), Unavailable>;
 
-    /// Marks a sign-in trip as used. False if it was used before (CB-01). `forget_at` is when the mark may go.
-    async fn spend_attempt(&self, attempt: &AttemptId, forget_at: Timestamp) -> Result<bool, Unavailable>;
+    /// Marks what is good once as used. False if it was used before, by whichever replica (CB-01, CA-13). `forget_at` is
+    /// when the mark may go.
+    async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable>;
 
     /// Adds one to `counter` if it stands below `limit`; false if not. `forget_at` is when the counter may go.
     async fn reserve(

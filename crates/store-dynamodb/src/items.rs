@@ -20,10 +20,6 @@ pub(crate) fn user_code_key(place: &UserCodeKey) -> String {
     format!("U#{place}")
 }
 
-pub(crate) fn attempt_key(attempt: &AttemptId) -> String {
-    format!("A#{attempt}")
-}
-
 pub(crate) fn counter_key(counter: &CounterKey) -> String {
     format!("G#{counter}")
 }

@@ -8,12 +8,10 @@ use device_grant_domain::request::{DeviceRequest, REMEMBERED_FOR, RequestState, 
 use device_grant_domain::store::{
     Consistency, CreateError, NewRequest, RequestStore, StoreProblem, TransitionError, Unavailable,
 };
-use device_grant_domain::{AttemptId, CounterKey, RequestId, SystemEntropy, Timestamp, UserCodeKey, bytes};
+use device_grant_domain::{CounterKey, OnceKey, RequestId, SystemEntropy, Timestamp, UserCodeKey, bytes};
 
 use crate::DynamoDbConfig;
-use crate::items::{
-    Item, attempt_key, counter_key, decode, encode, encode_state, number, request_key, spent, text, ttl,
-};
+use crate::items::{Item, counter_key, decode, encode, encode_state, number, request_key, spent, text, ttl};
 use crate::schema;
 use crate::table::{Change, Table, Written};
 use crate::user_codes;
@@ -110,9 +108,9 @@ impl RequestStore for DynamoDbStore {
         Ok(())
     }
 
-    async fn spend_attempt(&self, attempt: &AttemptId, forget_at: Timestamp) -> Result<bool, Unavailable> {
+    async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {
         let op = self.op();
-        let item = [("pk", text(attempt_key(attempt))), ("op", text(&op)), ("ttl", ttl(forget_at))];
+        let item = [("pk", text(key.as_str())), ("op", text(&op)), ("ttl", ttl(forget_at))];
         let item = item.map(|(name, value)| (name.to_owned(), value)).into();
         let written = self.table.put(item, "attribute_not_exists(#pk)", Vec::new()).await?;
         Ok(written.by(&op))

@@ -8,7 +8,7 @@ use device_grant_domain::request::{DeviceRequest, StateName, Transition};
 use device_grant_domain::store::{
     Consistency, CreateError, NewRequest, RequestStore, StoreProblem, TransitionError, Unavailable,
 };
-use device_grant_domain::{AttemptId, CounterKey, RequestId, Timestamp, UserCodeKey};
+use device_grant_domain::{CounterKey, OnceKey, RequestId, Timestamp, UserCodeKey};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::open::{self, OpenError, Opened};
@@ -43,7 +43,7 @@ impl EmbeddedStore {
     pub async fn sweep(&self, now: Timestamp) -> Result<usize, Unavailable> {
         let swept = self.writer.call(move |connection| {
             let mut swept = 0;
-            for table in ["requests", "user_codes", "attempts", "counters"] {
+            for table in ["requests", "user_codes", "spent", "counters"] {
                 let mut delete =
                     connection.prepare_cached(&format!("DELETE FROM {table} WHERE forget_at <= ?1"))?;
                 swept += delete.execute([millis(now)])?;
@@ -102,12 +102,12 @@ impl RequestStore for EmbeddedStore {
         Ok(done.await?)
     }
 
-    async fn spend_attempt(&self, attempt: &AttemptId, forget_at: Timestamp) -> Result<bool, Unavailable> {
-        let attempt = attempt.clone();
+    async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {
+        let key = key.clone();
         let spent = self.writer.call(move |connection| {
-            let mut mark = connection
-                .prepare_cached("INSERT OR IGNORE INTO attempts (id, forget_at) VALUES (?1, ?2)")?;
-            Ok(mark.execute(params![attempt.as_str(), millis(forget_at)])? == 1)
+            let mut mark =
+                connection.prepare_cached("INSERT OR IGNORE INTO spent (id, forget_at) VALUES (?1, ?2)")?;
+            Ok(mark.execute(params![key.as_str(), millis(forget_at)])? == 1)
         });
         Ok(spent.await?)
     }

@@ -8,7 +8,7 @@ use device_grant_domain::request::{DeviceRequest, StateName, Transition};
 use device_grant_domain::store::{
     Consistency, CreateError, NewRequest, RequestStore, StoreProblem, TransitionError, Unavailable,
 };
-use device_grant_domain::{AttemptId, CounterKey, RequestId, Timestamp, UserCodeKey};
+use device_grant_domain::{CounterKey, OnceKey, RequestId, Timestamp, UserCodeKey};
 
 /// A store that lives as long as its process: for `device-grant demo`, and the oracle that the other stores are
 /// compared with.
@@ -21,7 +21,7 @@ pub struct MemoryStore {
 struct Tables {
     requests: BTreeMap<RequestId, DeviceRequest>,
     user_codes: BTreeMap<UserCodeKey, Place>,
-    attempts: BTreeMap<AttemptId, Timestamp>,
+    spent: BTreeMap<OnceKey, Timestamp>,
     counters: BTreeMap<CounterKey, Counter>,
 }
 
@@ -44,7 +44,7 @@ impl MemoryStore {
         let mut tables = self.lock();
         tables.requests.retain(|_, request| request.swept_at() > now);
         tables.user_codes.retain(|_, place| place.forget_at > now);
-        tables.attempts.retain(|_, forget_at| *forget_at > now);
+        tables.spent.retain(|_, forget_at| *forget_at > now);
         tables.counters.retain(|_, counter| counter.forget_at > now);
     }
 
@@ -107,11 +107,11 @@ impl RequestStore for MemoryStore {
         Ok(())
     }
 
-    async fn spend_attempt(&self, attempt: &AttemptId, forget_at: Timestamp) -> Result<bool, Unavailable> {
+    async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {
         let mut tables = self.lock();
-        let unspent = !tables.attempts.contains_key(attempt);
+        let unspent = !tables.spent.contains_key(key);
         if unspent {
-            tables.attempts.insert(attempt.clone(), forget_at);
+            tables.spent.insert(key.clone(), forget_at);
         }
         Ok(unspent)
     }

@@ -8,7 +8,7 @@ use device_grant_domain::request::{DeviceRequest, Transition};
 use device_grant_domain::store::{
     Consistency, CreateError, NewRequest, RequestStore, StoreProblem, TransitionError, Unavailable,
 };
-use device_grant_domain::{AttemptId, CounterKey, RequestId, Timestamp, UserCodeKey};
+use device_grant_domain::{CounterKey, OnceKey, RequestId, Timestamp, UserCodeKey};
 
 /// A method of the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,8 +23,8 @@ pub enum Call {
     Transition,
     /// [`RequestStore::slow_down`].
     SlowDown,
-    /// [`RequestStore::spend_attempt`].
-    SpendAttempt,
+    /// [`RequestStore::spend`].
+    Spend,
     /// [`RequestStore::reserve`].
     Reserve,
     /// [`RequestStore::give_back`].
@@ -154,8 +154,8 @@ impl RequestStore for FaultyStore {
         self.run(Call::SlowDown, self.inner.slow_down(id, interval)).await
     }
 
-    async fn spend_attempt(&self, attempt: &AttemptId, forget_at: Timestamp) -> Result<bool, Unavailable> {
-        self.run(Call::SpendAttempt, self.inner.spend_attempt(attempt, forget_at)).await
+    async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {
+        self.run(Call::Spend, self.inner.spend(key, forget_at)).await
     }
 
     async fn reserve(

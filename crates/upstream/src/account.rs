@@ -46,7 +46,7 @@ mod tests {
 
     fn read(claims: Value, claim: &str) -> Result<Account, String> {
         let Value::Object(claims) = claims else { panic!("no object") };
-        account(&IdToken::of(claims), claim)
+        account(&IdToken::of(claims.into()), claim)
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! What an [`OidcPool`](crate::OidcPool) is told, and what of it cannot be right.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
+use device_grant_domain::jws::SigningAlgorithm;
 use url::{Host, Url};
 
 /// The longest leeway that may be set for the times in an ID token (IT-02).
@@ -142,80 +141,6 @@ pub enum ConfigError {
     HttpClient(String),
 }
 
-/// A signature algorithm of RFC 7518 section 3.1 that rests on a public key. `none` and the HMAC family have no value
-/// here, so nothing can allow them (IT-05).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SigningAlgorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// RSASSA-PKCS1-v1_5 with SHA-384.
-    Rs384,
-    /// RSASSA-PKCS1-v1_5 with SHA-512.
-    Rs512,
-    /// RSASSA-PSS with SHA-256.
-    Ps256,
-    /// RSASSA-PSS with SHA-384.
-    Ps384,
-    /// RSASSA-PSS with SHA-512.
-    Ps512,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// ECDSA on P-384 with SHA-384.
-    Es384,
-    /// Ed25519 (RFC 8037, and under its newer name RFC 9864).
-    EdDsa,
-}
-
-impl SigningAlgorithm {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Rs256,
-        Self::Rs384,
-        Self::Rs512,
-        Self::Ps256,
-        Self::Ps384,
-        Self::Ps512,
-        Self::Es256,
-        Self::Es384,
-        Self::EdDsa,
-    ];
-
-    /// The `alg` value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Rs384 => "RS384",
-            Self::Rs512 => "RS512",
-            Self::Ps256 => "PS256",
-            Self::Ps384 => "PS384",
-            Self::Ps512 => "PS512",
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-}
-
-impl fmt::Display for SigningAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Not the name of an algorithm that ID tokens may be signed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a signature algorithm with a public key that is known here")]
-pub struct UnknownAlgorithm;
-
-impl FromStr for SigningAlgorithm {
-    type Err = UnknownAlgorithm;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
-        let known = Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name);
-        known.or_else(|| (name == "Ed25519").then_some(Self::EdDsa)).ok_or(UnknownAlgorithm)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,16 +187,5 @@ mod tests {
         assert!(matches!(verdict(|config| config.account_claim.clear()), Err(ConfigError::AccountClaim)));
         assert!(matches!(verdict(|config| config.max_parallel_calls = 0), Err(ConfigError::Zero)));
         assert!(matches!(verdict(|config| config.total_timeout = Duration::ZERO), Err(ConfigError::Zero)));
-    }
-
-    /// IT-05: there is no way to allow `none` or an HMAC.
-    #[test]
-    fn only_algorithms_with_a_public_key_have_a_name() {
-        for name in ["none", "None", "HS256", "HS384", "HS512", "rs256", ""] {
-            assert_eq!(name.parse::<SigningAlgorithm>(), Err(UnknownAlgorithm), "{name}");
-        }
-        for algorithm in SigningAlgorithm::ALL {
-            assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use device_grant_domain::jws::{NotSigned, Refused};
 use device_grant_domain::pool::{PoolFacts, PoolProblem};
 use device_grant_domain::{Clock, Timestamp};
 use tokio::sync::Mutex;
@@ -11,7 +12,7 @@ use url::Url;
 
 use crate::config::OidcPoolConfig;
 use crate::http::Http;
-use crate::id_token::{Expected, IdToken, NotSigned, Refused, Unverified};
+use crate::id_token::{self, Expected, IdToken, Signed};
 use crate::keys::KeyStore;
 use crate::metadata::Provider;
 
@@ -42,7 +43,7 @@ struct Schedule {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotTaken {
     /// It is not what it should be.
-    #[error(transparent)]
+    #[error("its ID token is refused: {0}")]
     Refused(#[from] Refused),
     /// Nobody can say: its key is not known, and newer keys cannot be had.
     #[error("its ID token cannot be checked: {0}")]
@@ -123,11 +124,12 @@ impl Directory {
         token: &str,
         expected: &Expected<'_>,
     ) -> Result<IdToken, NotTaken> {
-        let unverified = Unverified::read(token, &provider.algorithms)?;
+        let token = id_token::read(token, &provider.algorithms)?;
         let unknown = Refused("it is signed with a key that the pool does not publish");
         let mut keys = self.keys.current();
         for is_last in [false, true] {
-            let outcome = keys.as_ref().map_or(Err(NotSigned::UnknownKey), |keys| unverified.verify(keys));
+            let verify = |keys: &Arc<_>| Signed::verify(&token, keys);
+            let outcome = keys.as_ref().map_or(Err(NotSigned::UnknownKey), verify);
             match outcome {
                 Ok(signed) => return Ok(signed.judge(expected)?),
                 Err(NotSigned::Refused(refused)) => return Err(refused.into()),

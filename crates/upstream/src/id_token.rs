@@ -1,29 +1,19 @@
 //! ID tokens: read, verified and judged (OpenID Connect Core section 3.1.3.7, RFC 8725).
 //!
-//! Three types keep the steps apart: [`Unverified`] knows only what is needed to find a key, [`Signed`] has claims that
-//! the pool did sign, and [`IdToken`] has claims that are meant for us, here and now. The times are judged by the
-//! [`Clock`](device_grant_domain::Clock) port, so the JWT library does the signatures and nothing else.
+//! Three types keep the steps apart: a [`Jws`] knows only what is needed to find a key, [`Signed`] has claims that the
+//! pool did sign, and [`IdToken`] has claims that are meant for us, here and now.
 
 use std::time::Duration;
 
 use aws_lc_rs::digest;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_domain::Timestamp;
+use device_grant_domain::jws::{Claims, Jws, KeySet, NotSigned, Refused, Rules, SigningAlgorithm};
 use device_grant_protocol::{AccessToken, AuthorizationCode, Nonce};
-use jsonwebtoken::{Algorithm, crypto};
-use serde_json::{Map, Value};
-
-use crate::config::SigningAlgorithm;
-use crate::keys::KeySet;
-use crate::strict_json;
+use serde_json::Value;
 
 /// The most bytes an ID token may have. Those of pools that list every group of a person have some ten thousand.
 const LONGEST: usize = 64 * 1024;
-
-/// Why an ID token is refused. The words are ours alone; nothing of the token is among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("its ID token is refused: {0}")]
-pub(crate) struct Refused(pub(crate) &'static str);
 
 /// What a token must agree with.
 pub(crate) struct Expected<'a> {
@@ -38,86 +28,26 @@ pub(crate) struct Expected<'a> {
     pub(crate) leeway: Duration,
 }
 
-/// A token in which nothing is to be believed yet.
-pub(crate) struct Unverified<'a> {
-    kid: Option<String>,
-    algorithm: SigningAlgorithm,
-    /// Header and claims as they were signed.
-    message: &'a str,
-    claims: &'a str,
-    signature: &'a str,
-}
-
-/// How a signature check ended without claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotSigned {
-    /// No key in the set has this `kid` and fits the algorithm; or the token names none and no fitting key made it.
-    UnknownKey,
-    /// Refused, and newer keys would not change it.
-    Refused(Refused),
-}
-
-impl<'a> Unverified<'a> {
-    /// Reads the header. Members that carry or point to a key (`jwk`, `jku`, `x5u`, `x5c`) are not looked at: keys come
-    /// from the pool's key set alone (IT-06).
-    pub(crate) fn read(token: &'a str, allowed: &[SigningAlgorithm]) -> Result<Self, Refused> {
-        if token.len() > LONGEST {
-            return Err(Refused("it is too long"));
-        }
-        let malformed = Refused("it is no signed JWT in compact form");
-        let (message, signature) = token.rsplit_once('.').ok_or(malformed)?;
-        let (header, claims) = message.split_once('.').ok_or(malformed)?;
-        if claims.contains('.') {
-            return Err(malformed);
-        }
-        let header = part(header).ok_or(malformed)?;
-        if header.contains_key("crit") {
-            return Err(Refused("its header has a crit member, and no extension is known here"));
-        }
-        if !has_type_of_an_id_token(&header) {
-            return Err(Refused("its typ says that it is another kind of token"));
-        }
-        let name = header.get("alg").and_then(Value::as_str);
-        let algorithm = name.and_then(|name| name.parse().ok());
-        let algorithm = algorithm.filter(|algorithm| allowed.contains(algorithm));
-        let algorithm = algorithm.ok_or(Refused("its signature algorithm is not allowed"))?;
-        let kid = match header.get("kid") {
-            None => None,
-            Some(Value::String(kid)) => Some(kid.clone()),
-            Some(_) => return Err(malformed),
-        };
-        Ok(Self { kid, algorithm, message, claims, signature })
-    }
-
-    /// Checks the signature.
-    pub(crate) fn verify(&self, keys: &KeySet) -> Result<Signed, NotSigned> {
-        let mut candidates = keys.candidates(self.kid.as_deref(), self.algorithm).peekable();
-        let known = candidates.peek().is_some() && self.kid.is_some();
-        let algorithm = jwt(self.algorithm);
-        let made_it = |key: &_| {
-            crypto::verify(self.signature, self.message.as_bytes(), key, algorithm).unwrap_or(false)
-        };
-        if !candidates.any(|candidate| made_it(&candidate.key)) {
-            return Err(if known {
-                NotSigned::Refused(Refused("its signature is wrong"))
-            } else {
-                NotSigned::UnknownKey
-            });
-        }
-        let claims =
-            part(self.claims).ok_or(NotSigned::Refused(Refused("its claims are no plain JSON object")))?;
-        Ok(Signed { claims, algorithm: self.algorithm })
-    }
+/// Reads the header. Keys come from the pool's key set alone (IT-06).
+pub(crate) fn read<'a>(token: &'a str, allowed: &[SigningAlgorithm]) -> Result<Jws<'a>, Refused> {
+    // `typ` need not be there; if it is, `JWT` is the one value for an ID token (RFC 7519 section 5.1, RFC 8725
+    // section 3.11).
+    Jws::read(token, &Rules { longest: LONGEST, types: &["jwt"], untyped: true, algorithms: allowed })
 }
 
 /// Claims that the pool signed, for whomever and whenever.
 #[derive(Debug)]
 pub(crate) struct Signed {
-    claims: Map<String, Value>,
+    claims: Claims,
     algorithm: SigningAlgorithm,
 }
 
 impl Signed {
+    /// The claims of `token`, if a key of `keys` signed them.
+    pub(crate) fn verify(token: &Jws<'_>, keys: &KeySet) -> Result<Self, NotSigned> {
+        Ok(Self { claims: token.verify(keys)?, algorithm: token.algorithm() })
+    }
+
     /// Judges the claims.
     pub(crate) fn judge(self, expected: &Expected<'_>) -> Result<IdToken, Refused> {
         self.issuer_and_audience(expected)?;
@@ -151,9 +81,8 @@ impl Signed {
     }
 
     fn times(&self, expected: &Expected<'_>) -> Result<(), Refused> {
-        let time = |name| self.claims.get(name).and_then(numeric_date);
         let (now, leeway) = (expected.now, expected.leeway);
-        let (Some(exp), Some(iat)) = (time("exp"), time("iat")) else {
+        let (Some(exp), Some(iat)) = (self.claims.time("exp"), self.claims.time("iat")) else {
             return Err(Refused("its exp or iat is missing or no time"));
         };
         if now >= exp + leeway {
@@ -162,12 +91,11 @@ impl Signed {
         if iat > now + leeway || iat > exp {
             return Err(Refused("its iat lies ahead of this machine's clock, or after its exp"));
         }
-        match self.claims.get("nbf") {
-            Some(nbf) if numeric_date(nbf).is_none_or(|nbf| nbf > now + leeway) => {
-                Err(Refused("its nbf lies ahead of this machine's clock"))
-            }
-            _ => Ok(()),
+        let has_begun = |nbf| nbf <= now + leeway;
+        if self.claims.get("nbf").is_some() && !self.claims.time("nbf").is_some_and(has_begun) {
+            return Err(Refused("its nbf lies ahead of this machine's clock"));
         }
+        Ok(())
     }
 
     /// That the token was made for signing in, and on this trip.
@@ -183,7 +111,7 @@ impl Signed {
             return Err(other_kind);
         }
         // The mark of a logout token, and of every security event (RFC 8417).
-        if self.claims.contains_key("events") {
+        if self.claims.get("events").is_some() {
             return Err(other_kind);
         }
         let Some(nonce) = expected.nonce else {
@@ -213,44 +141,18 @@ impl Signed {
 
 /// Claims that are signed, meant for us, and fresh.
 #[derive(Debug)]
-pub(crate) struct IdToken(Map<String, Value>);
+pub(crate) struct IdToken(Claims);
 
 impl IdToken {
     #[cfg(test)]
-    pub(crate) fn of(claims: Map<String, Value>) -> Self {
+    pub(crate) fn of(claims: Claims) -> Self {
         Self(claims)
     }
 
     /// The value of a claim that is a string with something in it.
     pub(crate) fn text(&self, claim: &str) -> Option<&str> {
-        let value = self.0.get(claim).and_then(Value::as_str);
-        value.filter(|value| !value.is_empty())
+        self.0.text(claim)
     }
-}
-
-/// `typ` need not be there; if it is, `JWT` is the one value for an ID token (RFC 7519 section 5.1, RFC 8725
-/// section 3.11).
-fn has_type_of_an_id_token(header: &Map<String, Value>) -> bool {
-    match header.get("typ") {
-        None => true,
-        Some(typ) => typ.as_str().is_some_and(|typ| {
-            let typ = typ.to_ascii_lowercase();
-            typ.strip_prefix("application/").unwrap_or(&typ) == "jwt"
-        }),
-    }
-}
-
-fn part(encoded: &str) -> Option<Map<String, Value>> {
-    strict_json::object(&BASE64_URL_SAFE_NO_PAD.decode(encoded).ok()?)
-}
-
-/// A `NumericDate` (RFC 7519 section 2): seconds since the epoch, a fraction is allowed and cut off.
-fn numeric_date(value: &Value) -> Option<Timestamp> {
-    if let Some(seconds) = value.as_u64() {
-        return Some(Timestamp::from_secs(seconds));
-    }
-    let seconds = value.as_f64().filter(|seconds| *seconds >= 0.0)?;
-    Some(Timestamp::default() + Duration::try_from_secs_f64(seconds.floor()).ok()?)
 }
 
 /// The left half of a hash, in base64url (OpenID Connect Core section 3.1.3.6). The hash is the one the signature
@@ -264,21 +166,6 @@ fn left_half(algorithm: SigningAlgorithm, value: &str) -> String {
     };
     let whole = digest::digest(hash, value.as_bytes());
     BASE64_URL_SAFE_NO_PAD.encode(&whole.as_ref()[..hash.output_len() / 2])
-}
-
-fn jwt(algorithm: SigningAlgorithm) -> Algorithm {
-    use SigningAlgorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-    match algorithm {
-        Rs256 => Algorithm::RS256,
-        Rs384 => Algorithm::RS384,
-        Rs512 => Algorithm::RS512,
-        Ps256 => Algorithm::PS256,
-        Ps384 => Algorithm::PS384,
-        Ps512 => Algorithm::PS512,
-        Es256 => Algorithm::ES256,
-        Es384 => Algorithm::ES384,
-        EdDsa => Algorithm::EdDSA,
-    }
 }
 
 #[cfg(test)]

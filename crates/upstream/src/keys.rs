@@ -1,106 +1,16 @@
-//! The pool's signing keys (RFC 7517): kept, refreshed, and looked for again when a token names an unknown one.
+//! Key sets that are kept, refreshed, and looked for again when a token names an unknown key.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use device_grant_domain::Timestamp;
+use device_grant_domain::jws::KeySet;
 use device_grant_domain::pool::PoolProblem;
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
-use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::config::SigningAlgorithm;
 use crate::http::Http;
-
-/// More keys than any pool has in use; a longer list is cut, so that a token without a `kid` cannot cost much.
-const MOST_KEYS: usize = 64;
-
-/// A key that ID tokens may be signed with.
-pub(crate) struct PoolKey {
-    kid: Option<String>,
-    /// The one algorithm it is for, where the pool says so.
-    alg: Option<SigningAlgorithm>,
-    shape: Shape,
-    pub(crate) key: DecodingKey,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Rsa,
-    P256,
-    P384,
-    Ed25519,
-}
-
-impl PoolKey {
-    /// The key in a JWK, if it is a public key for signatures of a kind known here. An entry that is something else
-    /// is no fault of the set (RFC 7517 section 5).
-    fn read(entry: Value) -> Option<Self> {
-        // A key for an algorithm that is not known here is for none of ours.
-        let alg = match entry.get("alg") {
-            None | Some(Value::Null) => None,
-            Some(name) => Some(name.as_str()?.parse().ok()?),
-        };
-        let jwk: Jwk = serde_json::from_value(entry).ok()?;
-        let for_signatures = match (&jwk.common.public_key_use, &jwk.common.key_operations) {
-            (Some(used), _) => *used == PublicKeyUse::Signature,
-            (None, Some(operations)) => operations.contains(&KeyOperations::Verify),
-            (None, None) => true,
-        };
-        let shape = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => Shape::Rsa,
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Shape::P256,
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P384 => Shape::P384,
-            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Shape::Ed25519,
-            _ => return None,
-        };
-        let key = DecodingKey::from_jwk(&jwk).ok()?;
-        let kid = jwk.common.key_id;
-        for_signatures.then_some(Self { kid, alg, shape, key })
-    }
-
-    fn fits(&self, algorithm: SigningAlgorithm) -> bool {
-        use SigningAlgorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        let shape = match algorithm {
-            Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512 => Shape::Rsa,
-            Es256 => Shape::P256,
-            Es384 => Shape::P384,
-            EdDsa => Shape::Ed25519,
-        };
-        self.shape == shape && self.alg.is_none_or(|own| own == algorithm)
-    }
-}
-
-/// The keys of one JWKS.
-pub(crate) struct KeySet(Vec<PoolKey>);
-
-impl KeySet {
-    /// The usable keys in a JWKS; `None` if it has none.
-    pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Document {
-            keys: Vec<Value>,
-        }
-        let document: Document = serde_json::from_slice(body).ok()?;
-        let keys: Vec<_> = document.keys.into_iter().filter_map(PoolKey::read).take(MOST_KEYS).collect();
-        (!keys.is_empty()).then_some(Self(keys))
-    }
-
-    /// The keys that a token with this header may be signed with. A token that names none may be signed with any that
-    /// fits.
-    pub(crate) fn candidates<'a>(
-        &'a self,
-        kid: Option<&'a str>,
-        algorithm: SigningAlgorithm,
-    ) -> impl Iterator<Item = &'a PoolKey> {
-        let named = move |key: &&PoolKey| kid.is_none() || key.kid.as_deref() == kid;
-        self.0.iter().filter(named).filter(move |key| key.fits(algorithm))
-    }
-}
 
 /// The newest keys that could be had.
 pub(crate) struct KeyStore {
@@ -184,86 +94,14 @@ mod tests {
 
     use super::*;
 
-    fn ec(change: &Value) -> Value {
+    fn set() -> Arc<KeySet> {
         // The key of RFC 7517 appendix A.1.
-        let mut key = json!({
-            "kty": "EC", "crv": "P-256", "kid": "a",
+        let key = json!({
+            "kty": "EC", "crv": "P-256",
             "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
             "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
         });
-        for (name, value) in change.as_object().unwrap() {
-            key[name] = value.clone();
-        }
-        key
-    }
-
-    fn found(keys: &Value, kid: Option<&str>, algorithm: SigningAlgorithm) -> usize {
-        let set = KeySet::read(json!({ "keys": keys }).to_string().as_bytes());
-        set.map_or(0, |set| set.candidates(kid, algorithm).count())
-    }
-
-    /// IT-06: a key for encryption, or one for another operation, verifies nothing.
-    #[test]
-    fn encryption_keys_are_not_used() {
-        for (change, count) in [
-            (json!({}), 1),
-            (json!({ "use": "sig" }), 1),
-            (json!({ "key_ops": ["verify"] }), 1),
-            (json!({ "use": "enc" }), 0),
-            (json!({ "use": "sigh" }), 0),
-            (json!({ "key_ops": ["encrypt"] }), 0),
-        ] {
-            assert_eq!(found(&json!([ec(&change)]), Some("a"), SigningAlgorithm::Es256), count, "{change}");
-        }
-    }
-
-    /// IT-05: the kind of the key must fit the algorithm, and so must the algorithm it is for.
-    #[test]
-    fn a_key_serves_only_what_it_fits() {
-        let plain = json!([ec(&json!({}))]);
-        for algorithm in SigningAlgorithm::ALL {
-            let fits = usize::from(algorithm == SigningAlgorithm::Es256);
-            assert_eq!(found(&plain, Some("a"), algorithm), fits, "{algorithm}");
-        }
-        for alg in ["RS256", "ES384", "ECDH-ES", "HS256", "none"] {
-            assert_eq!(
-                found(&json!([ec(&json!({ "alg": alg }))]), Some("a"), SigningAlgorithm::Es256),
-                0,
-                "{alg}"
-            );
-        }
-    }
-
-    /// IT-06: a `kid` that is named must be the key's; without one any fitting key may be it.
-    #[test]
-    fn a_named_key_is_that_key() {
-        let keys = json!([ec(&json!({})), ec(&json!({ "kid": "b" })), ec(&json!({ "kid": null }))]);
-        assert_eq!(found(&keys, Some("b"), SigningAlgorithm::Es256), 1);
-        assert_eq!(found(&keys, Some("c"), SigningAlgorithm::Es256), 0);
-        assert_eq!(found(&keys, None, SigningAlgorithm::Es256), 3);
-    }
-
-    /// UP-07: entries of unknown kinds, symmetric keys and broken entries are passed over; a set of nothing else, or
-    /// something that is no set, is not taken.
-    #[test]
-    fn unusable_entries_do_not_spoil_the_set() {
-        let odd = json!([
-            { "kty": "new" },
-            { "kty": "oct", "k": "AAAA", "kid": "a" },
-            { "kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA", "kid": "a" },
-            { "kty": "RSA", "n": "!!", "e": "AQAB", "kid": "a" },
-            7,
-        ]);
-        let mut mixed = odd.as_array().unwrap().clone();
-        mixed.push(ec(&json!({})));
-        assert_eq!(found(&json!(mixed), Some("a"), SigningAlgorithm::Es256), 1);
-        for body in [json!({ "keys": odd }), json!({ "keys": [] }), json!({ "keys": 1 }), json!([])] {
-            assert!(KeySet::read(body.to_string().as_bytes()).is_none(), "{body}");
-        }
-    }
-
-    fn set() -> Arc<KeySet> {
-        Arc::new(KeySet::read(json!({ "keys": [ec(&json!({}))] }).to_string().as_bytes()).unwrap())
+        Arc::new(KeySet::read(json!({ "keys": [key] }).to_string().as_bytes()).unwrap())
     }
 
     /// UP-03: many who miss the same key cause one look, and all of them get what it found.

@@ -18,8 +18,7 @@ mod pool;
 mod refresh;
 mod retry_after;
 mod revoke;
-mod strict_json;
 mod token;
 
-pub use config::{ConfigError, MAX_LEEWAY, OidcPoolConfig, SigningAlgorithm, UnknownAlgorithm};
+pub use config::{ConfigError, MAX_LEEWAY, OidcPoolConfig};
 pub use pool::OidcPool;

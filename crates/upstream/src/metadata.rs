@@ -1,10 +1,11 @@
 //! The pool's discovery document (OpenID Connect Discovery section 3, RFC 8414), read and judged.
 
+use device_grant_domain::jws::SigningAlgorithm;
 use device_grant_domain::pool::{PoolFacts, PoolProblem};
 use serde::Deserialize;
 use url::Url;
 
-use crate::config::{OidcPoolConfig, SigningAlgorithm, has_credentials, is_loopback};
+use crate::config::{OidcPoolConfig, has_credentials, is_loopback};
 
 /// A discovery document that was accepted.
 #[derive(Debug)]

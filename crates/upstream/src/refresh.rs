@@ -58,7 +58,9 @@ impl OidcPool {
                 tracing::warn!(%problem, "a refreshed ID token cannot be checked and is left out");
                 response.id_token = None;
             }
-            Err(NotTaken::Refused(reason)) => return Err(RefreshError::Unavailable(reason.to_string())),
+            Err(refused @ NotTaken::Refused(_)) => {
+                return Err(RefreshError::Unavailable(refused.to_string()));
+            }
         }
         Ok(response)
     }

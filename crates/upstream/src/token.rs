@@ -2,6 +2,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use device_grant_domain::pool::PoolClient;
+use device_grant_domain::strict_json;
 use device_grant_protocol::{
     AccessToken, AuthMethod, ClientSecret, IdToken, RefreshToken, Scope, TokenResponse, token_type,
 };
@@ -11,7 +12,6 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use crate::http::{Answer, CallError};
-use crate::strict_json;
 
 /// Why a token request brought no tokens. Words never quote the pool: of its errors only codes that are known here
 /// are repeated (UP-08).

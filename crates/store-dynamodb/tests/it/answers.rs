@@ -5,7 +5,7 @@ use device_grant_domain::request::{DeviceRequest, RequestState, Transition};
 use device_grant_domain::store::{Consistency, CreateError, RequestStore, TransitionError, Unavailable};
 use device_grant_store_dynamodb::DynamoDbStore;
 use device_grant_testkit::store_suite::samples::{
-    LEASE, START, approved, attempt, authorized, commit, new_request, op, pending, unique,
+    LEASE, START, approved, attempt, authorized, commit, new_request, once, op, pending, unique,
 };
 
 use crate::proxy::{Proxy, Spoil};
@@ -83,10 +83,10 @@ async fn marks_and_guesses_whose_answer_is_lost_are_recognised() {
     let (_, config) = new_store().await;
     let proxy = Proxy::before(&config).await;
     let store = proxy.store(&config).await;
-    let trip = attempt();
+    let trip = once();
     proxy.spoil(Spoil::LoseAnswer, "A#", 1);
-    assert!(store.spend_attempt(&trip, START).await.unwrap());
-    assert!(!store.spend_attempt(&trip, START).await.unwrap());
+    assert!(store.spend(&trip, START).await.unwrap());
+    assert!(!store.spend(&trip, START).await.unwrap());
 
     let guesses = CounterKey::from_stored(unique("account"));
     for _ in 0..2 {

@@ -3,7 +3,7 @@
 use device_grant_domain::request::REMEMBERED_FOR;
 use device_grant_domain::store::{Consistency, RequestStore as _};
 use device_grant_testkit::store_suite::samples::{
-    LEASE, START, approved, attempt, authorized, commit, new_request, op, pending,
+    LEASE, START, approved, attempt, authorized, commit, new_request, once, op, pending,
 };
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ async fn every_record_has_a_time_to_live() {
     // Approved in its last second, it is redeemable beyond its end, and remembered from then on.
     let last = new.request.expires_at - std::time::Duration::from_secs(1);
     commit(&store, &held, held.approve(held.fence, b"tokens".to_vec(), last, op())).await;
-    store.spend_attempt(&attempt(), START).await.unwrap();
+    store.spend(&once(), START).await.unwrap();
     let guesses = device_grant_domain::CounterKey::from_stored("account#1");
     store.reserve(&guesses, 3, START).await.unwrap();
 

@@ -5,12 +5,12 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use device_grant_domain::Timestamp;
 use device_grant_domain::request::REMEMBERED_FOR;
 use device_grant_domain::store::{Consistency, RequestStore};
+use device_grant_domain::{OnceKey, Timestamp};
 use device_grant_store_embedded::{EmbeddedStore, MemoryStore, OpenError};
 use device_grant_testkit::store_suite::samples::{
-    START, approved, attempt, authorized, denied, new_request, pending, redeemed,
+    START, approved, attempt, authorized, denied, new_request, once, pending, redeemed,
 };
 use rusqlite::Connection;
 
@@ -23,8 +23,8 @@ async fn a_file_opened_again_has_everything() {
     let store = EmbeddedStore::open(place.file()).unwrap();
     let new = new_request();
     store.create(&new, START).await.unwrap();
-    let trip = attempt();
-    assert!(store.spend_attempt(&trip, START).await.unwrap());
+    let trip = once();
+    assert!(store.spend(&trip, START).await.unwrap());
     let guesses = device_grant_domain::CounterKey::from_stored("account#1");
     assert!(store.reserve(&guesses, 1, START).await.unwrap());
     let before = [
@@ -41,9 +41,25 @@ async fn a_file_opened_again_has_everything() {
         assert_eq!(store.load(&request.id, Consistency::Strong).await.unwrap(), Some(request));
     }
     assert!(store.find_by_user_code(&[new.user_code]).await.unwrap().is_some());
-    assert!(!store.spend_attempt(&trip, START).await.unwrap());
+    assert!(!store.spend(&trip, START).await.unwrap());
     assert!(!store.reserve(&guesses, 1, START).await.unwrap());
     store.check().await.unwrap();
+}
+
+/// ST-11, CB-01: a file of the first version is brought up to date, and what was spent in it stays spent.
+#[tokio::test]
+async fn an_older_file_is_brought_up_to_date() {
+    let place = Place::new();
+    let trip = attempt();
+    let old = Connection::open(place.file()).unwrap();
+    old.execute_batch(include_str!("../../migrations/0001-tables.sql")).unwrap();
+    old.execute("INSERT INTO attempts (id, forget_at) VALUES (?1, 0)", [trip.as_str()]).unwrap();
+    old.execute_batch("PRAGMA user_version = 1").unwrap();
+    drop(old);
+
+    let store = EmbeddedStore::open(place.file()).unwrap();
+    store.check().await.unwrap();
+    assert!(!store.spend(&OnceKey::attempt(&trip), START).await.unwrap());
 }
 
 /// Two owners of one file are refused, also under another name of it.
@@ -132,21 +148,21 @@ async fn swept(store: &dyn RequestStore, sweep: impl AsyncFn(Timestamp)) -> [boo
     store.create(&new, START).await.unwrap();
     let (id, place) = (new.request.id.clone(), [new.user_code.clone()]);
     let end = new.request.expires_at + REMEMBERED_FOR;
-    let trip = attempt();
-    store.spend_attempt(&trip, end).await.unwrap();
+    let trip = once();
+    store.spend(&trip, end).await.unwrap();
     let guesses = device_grant_domain::CounterKey::from_stored("account#1");
     store.reserve(&guesses, 1, end).await.unwrap();
 
     sweep(end - Duration::from_millis(1)).await;
     assert!(store.load(&id, Consistency::Strong).await.unwrap().is_some());
     assert!(store.find_by_user_code(&place).await.unwrap().is_some());
-    assert!(!store.spend_attempt(&trip, end).await.unwrap());
+    assert!(!store.spend(&trip, end).await.unwrap());
     assert!(!store.reserve(&guesses, 1, end).await.unwrap());
     sweep(end).await;
     let gone = [
         store.load(&id, Consistency::Strong).await.unwrap().is_none(),
         store.find_by_user_code(&place).await.unwrap().is_none(),
-        store.spend_attempt(&trip, end).await.unwrap(),
+        store.spend(&trip, end).await.unwrap(),
         store.reserve(&guesses, 1, end).await.unwrap(),
     ];
     sweep(end).await;

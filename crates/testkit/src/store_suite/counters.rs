@@ -1,31 +1,32 @@
-//! Trips and guesses.
+//! What is good once, and guesses.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use device_grant_domain::CounterKey;
 use device_grant_domain::store::RequestStore;
+use device_grant_domain::{AttemptId, CounterKey, OnceKey};
 use tokio::task::JoinSet;
 
 use super::Store;
-use super::samples::{START, attempt, unique};
+use super::samples::{START, once, unique};
 
 const FORGET: Duration = Duration::from_mins(15);
 
-/// A trip is spent once, also when two callbacks bring it at once; another trip is not concerned.
-pub async fn an_attempt_is_spent_once(store: Store) {
-    for _ in 0..4 {
-        let trip = attempt();
+/// What is good once is spent once, also when many bring it at once; nothing else is concerned, not even an assertion
+/// whose id is that of a trip.
+pub async fn what_is_good_once_is_spent_once(store: Store) {
+    let (client, jti) = ("living-room-tv".parse().expect("a client_id"), unique("jti"));
+    let trip = OnceKey::attempt(&AttemptId::from_stored(&jti));
+    for key in [trip, OnceKey::assertion(&client, &jti), once()] {
         let mut tasks = JoinSet::new();
         for _ in 0..10 {
-            let (store, trip) = (Arc::clone(&store), trip.clone());
-            tasks.spawn(async move { store.spend_attempt(&trip, START + FORGET).await });
+            let (store, key) = (Arc::clone(&store), key.clone());
+            tasks.spawn(async move { store.spend(&key, START + FORGET).await });
         }
         let spent = tasks.join_all().await;
         let firsts = spent.into_iter().filter(|first| *first.as_ref().expect("the store answers")).count();
         assert_eq!(firsts, 1);
-        assert!(!store.spend_attempt(&trip, START + FORGET).await.expect("the store answers"));
-        assert!(store.spend_attempt(&attempt(), START + FORGET).await.expect("the store answers"));
+        assert!(!store.spend(&key, START + FORGET).await.expect("the store answers"));
     }
 }
 

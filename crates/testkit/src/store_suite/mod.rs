@@ -110,8 +110,8 @@ macro_rules! store_suite {
             /// ST-04: polls that slow down while a person approves: every device is served.
             fn slowing_down_never_spoils_an_approval();
 
-            /// CB-01: a sign-in trip is used once.
-            fn an_attempt_is_spent_once();
+            /// CB-01, CA-13, DP-06: a sign-in trip, an assertion, a proof is used once, by whomever and wherever.
+            fn what_is_good_once_is_spent_once();
 
             /// UC-06: guesses are reserved up to the limit.
             fn guesses_are_reserved_up_to_the_limit();

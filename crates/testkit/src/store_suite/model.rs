@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use device_grant_domain::request::{DeviceRequest, Transition};
 use device_grant_domain::store::{Consistency, CreateError, NewRequest, RequestStore, TransitionError};
-use device_grant_domain::{AttemptId, CounterKey, Timestamp, UserCodeKey};
+use device_grant_domain::{AttemptId, CounterKey, OnceKey, Timestamp, UserCodeKey};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 
@@ -114,11 +114,10 @@ impl Run {
     }
 
     async fn spend(&mut self) -> Step {
-        let attempt = pick(&mut self.random, &self.attempts);
+        let key = OnceKey::attempt(&pick(&mut self.random, &self.attempts));
         let forget_at = self.now + Duration::from_hours(1);
-        let outcome =
-            self.both(async |store| format!("{:?}", store.spend_attempt(&attempt, forget_at).await)).await;
-        Step { operation: format!("spend {attempt}"), outcome }
+        let outcome = self.both(async |store| format!("{:?}", store.spend(&key, forget_at).await)).await;
+        Step { operation: format!("spend {key}"), outcome }
     }
 
     async fn count(&mut self) -> Step {

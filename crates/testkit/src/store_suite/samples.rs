@@ -7,7 +7,7 @@ use std::time::Duration;
 use device_grant_domain::mailbox::MailboxKey;
 use device_grant_domain::request::{DeviceRequest, RequestState, Transition};
 use device_grant_domain::store::{NewRequest, RequestStore};
-use device_grant_domain::{AttemptId, OpId, RequestId, Timestamp, UserCodeKey};
+use device_grant_domain::{AttemptId, OnceKey, OpId, RequestId, Timestamp, UserCodeKey};
 use device_grant_protocol::DeviceCode;
 
 /// 2100-01-01T00:00:00Z: when every sample is created. In the future, because a table's own broom goes by the machine's
@@ -35,6 +35,11 @@ pub fn op() -> OpId {
 /// The id of a new trip to the pool.
 pub fn attempt() -> AttemptId {
     AttemptId::from_stored(unique("attempt"))
+}
+
+/// A new thing that is good once.
+pub fn once() -> OnceKey {
+    OnceKey::attempt(&attempt())
 }
 
 /// The place of a new user code.

@@ -100,8 +100,8 @@ fn changed(mut object: Value, change: &Value) -> Value {
 }
 
 fn judged(token: &str, keys: &KeySet) -> Result<IdToken, NotSigned> {
-    let unverified = Unverified::read(token, &SigningAlgorithm::ALL).map_err(NotSigned::Refused)?;
-    let signed = unverified.verify(keys)?;
+    let token = read(token, &SigningAlgorithm::ALL).map_err(NotSigned::Refused)?;
+    let signed = Signed::verify(&token, keys)?;
     let expected = Expected {
         issuer: ISSUER,
         client_id: "tv",
@@ -233,7 +233,7 @@ fn algorithms_cannot_be_swapped() {
         assert!(matches!(with_header(&json!({ "alg": alg })), Err(NotSigned::UnknownKey)), "{alg}");
     }
     let token = pair.token(&self::header(SigningAlgorithm::Es256).to_string(), &claims().to_string());
-    let narrowed = Unverified::read(&token, &[SigningAlgorithm::Rs256]);
+    let narrowed = read(&token, &[SigningAlgorithm::Rs256]);
     assert!(narrowed.is_err(), "the configuration does not allow ES256");
 }
 

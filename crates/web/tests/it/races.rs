@@ -103,11 +103,11 @@ async fn a_code_is_found_everywhere_at_once() {
 /// ST-09: the answer to each write on the way is lost in turn, and the login still ends well, once.
 #[tokio::test]
 async fn a_lost_answer_at_any_write_loses_no_login() {
-    for call in [Call::Create, Call::Transition, Call::SpendAttempt] {
+    for call in [Call::Create, Call::Transition, Call::Spend] {
         for skip in 0..3 {
             let app = TestApp::new().await;
             let mut alice = Browser::alice(&app);
-            if call != Call::SpendAttempt {
+            if call != Call::Spend {
                 alice.sign_in().await;
             }
             let codes = match call {
@@ -119,7 +119,7 @@ async fn a_lost_answer_at_any_write_loses_no_login() {
                 _ => app.start(TV).await,
             };
             let away = match call {
-                Call::SpendAttempt => {
+                Call::Spend => {
                     app.store.fail(call, StoreFault::After, 1);
                     let stranded = alice.land("/device").await;
                     assert_eq!(stranded.status, StatusCode::SERVICE_UNAVAILABLE);
