@@ -31,6 +31,10 @@ impl DeviceGrant {
         if typed.trim().is_empty() {
             return Ok(Entry::NoMatch);
         }
+        // A code that was hidden under a key that this replica lacks would look like none.
+        if let Some(key) = self.missing_key() {
+            return Err(Unavailable(format!("the key {key} is not in this keyring").into()));
+        }
         let Some(guess) = self.reserve_guess(guesser, self.now()).await? else {
             return Ok(Entry::TooMany);
         };

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{hkdf, hmac};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::entropy::{Entropy, bytes};
+use crate::time::Timestamp;
 
 /// What a key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,15 +31,32 @@ pub struct KeyMaterial {
     pub purpose: Purpose,
     /// Whether new things are sealed with it. Exactly one key of each purpose is.
     pub active: bool,
+    /// When it became the active one, as far as that is known.
+    pub activated_at: Option<Timestamp>,
     /// 32 random bytes.
     pub secret: Zeroizing<[u8; 32]>,
 }
 
-/// The keys that this replica holds.
-pub struct Keyring {
-    keys: BTreeMap<(Purpose, u8), Zeroizing<[u8; 32]>>,
-    active_request: u8,
-    active_durable: u8,
+/// What a key is called wherever it may not be shown: purpose, number, and a fingerprint, since two keyrings may use one
+/// number for two keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyName(String);
+
+/// The keys that this replica holds. They can be replaced while it serves.
+pub struct Keyring(ArcSwap<Keys>);
+
+struct Keys {
+    secrets: BTreeMap<(Purpose, u8), Zeroizing<[u8; 32]>>,
+    active_request: Active,
+    active_durable: Active,
+}
+
+/// The key that seals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Active {
+    number: u8,
+    since: Option<Timestamp>,
 }
 
 /// A keyring that cannot work.
@@ -65,25 +84,13 @@ pub enum OpenError {
 impl Keyring {
     /// A keyring of these keys.
     pub fn new(material: impl IntoIterator<Item = KeyMaterial>) -> Result<Self, KeyringError> {
-        let mut keys = BTreeMap::new();
-        let mut active: Vec<(Purpose, u8)> = Vec::new();
-        for key in material {
-            if keys.insert((key.purpose, key.number), key.secret).is_some() {
-                return Err(KeyringError::Repeated(key.number));
-            }
-            if key.active {
-                active.push((key.purpose, key.number));
-            }
-        }
-        let the_active = |purpose| {
-            let mut numbers = active.iter().filter(|(of, _)| *of == purpose).map(|(_, number)| *number);
-            match (numbers.next(), numbers.next()) {
-                (Some(number), None) => Ok(number),
-                _ => Err(KeyringError::NotOneActive(purpose)),
-            }
-        };
-        let (active_request, active_durable) = (the_active(Purpose::Request)?, the_active(Purpose::Durable)?);
-        Ok(Self { keys, active_request, active_durable })
+        Ok(Self(ArcSwap::from_pointee(Keys::new(material)?)))
+    }
+
+    /// Holds these keys from now on.
+    pub fn replace(&self, material: impl IntoIterator<Item = KeyMaterial>) -> Result<(), KeyringError> {
+        self.0.store(Keys::new(material)?.into());
+        Ok(())
     }
 
     /// Two fresh keys, one of each purpose, for a store that nobody else shares.
@@ -92,6 +99,7 @@ impl Keyring {
             number: 1,
             purpose,
             active: true,
+            activated_at: None,
             secret: Zeroizing::new(bytes(entropy)),
         })
     }
@@ -99,11 +107,9 @@ impl Keyring {
     /// Seals `plaintext` with the active key of `purpose`. `label` says which use of the product it belongs to and
     /// `aad` which record: it opens for the same two only.
     pub fn seal(&self, purpose: Purpose, label: &str, aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        let number = match purpose {
-            Purpose::Request => self.active_request,
-            Purpose::Durable => self.active_durable,
-        };
-        let key = self.aead(purpose, number, label).expect("the active key is in the keyring: `new` saw it");
+        let keys = self.0.load();
+        let number = keys.active(purpose).number;
+        let key = keys.aead(purpose, number, label).expect("the active key is in the keyring: `new` saw it");
         let mut sealed = plaintext.to_vec();
         let nonce = key
             .seal_in_place_append_tag(Aad::from(aad), &mut sealed)
@@ -121,7 +127,7 @@ impl Keyring {
     ) -> Result<Vec<u8>, OpenError> {
         let (&number, rest) = sealed.split_first().ok_or(OpenError::Broken)?;
         let (nonce, ciphertext) = rest.split_at_checked(NONCE_LEN).ok_or(OpenError::Broken)?;
-        let key = self.aead(purpose, number, label)?;
+        let key = self.0.load().aead(purpose, number, label)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::Broken)?;
         let mut buffer = ciphertext.to_vec();
         let plaintext =
@@ -131,30 +137,101 @@ impl Keyring {
 
     /// The MACs of `data` under every request key, the active key's first.
     pub fn macs(&self, label: &str, data: &[u8]) -> Vec<[u8; 32]> {
-        let others = self.request_numbers().filter(|number| *number != self.active_request);
-        let numbers = std::iter::once(self.active_request).chain(others);
-        let mac = |number| {
-            let secret =
-                self.subkey(Purpose::Request, number, label).expect("the number was read from the keyring");
-            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*secret), data);
-            tag.as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes")
-        };
-        numbers.map(mac).collect()
+        let keys = self.0.load();
+        let active = keys.active_request.number;
+        let others = keys.numbers(Purpose::Request).filter(|number| *number != active);
+        let numbers = std::iter::once(active).chain(others);
+        let mac = |number| keys.mac((Purpose::Request, number), label, data);
+        numbers.map(|number| mac(number).expect("the number was read from the keyring")).collect()
     }
 
-    /// The number of the key whose secret is mixed into new mailboxes.
-    pub(crate) fn active_mailbox_key(&self) -> u8 {
-        self.active_request
+    /// The MAC of `data` under the active durable key, with that key's number.
+    pub fn durable_mac(&self, label: &str, data: &[u8]) -> (u8, [u8; 32]) {
+        let keys = self.0.load();
+        let number = keys.active_durable.number;
+        let mac = keys.mac((Purpose::Durable, number), label, data);
+        (number, mac.expect("the active key is in the keyring: `new` saw it"))
+    }
+
+    /// The MAC of `data` under the durable key `number`.
+    pub fn durable_mac_under(&self, number: u8, label: &str, data: &[u8]) -> Result<[u8; 32], OpenError> {
+        self.0.load().mac((Purpose::Durable, number), label, data)
+    }
+
+    /// The number of the key that new things of `purpose` are sealed with.
+    pub fn active(&self, purpose: Purpose) -> u8 {
+        self.0.load().active(purpose).number
+    }
+
+    /// The key that new things of `purpose` are sealed with, and since when as far as that is known.
+    pub(crate) fn active_name(&self, purpose: Purpose) -> (KeyName, Option<Timestamp>) {
+        let keys = self.0.load();
+        let active = keys.active(purpose);
+        (keys.name(purpose, active.number), active.since)
+    }
+
+    /// The name of one key, if it is in this keyring.
+    pub fn name(&self, purpose: Purpose, number: u8) -> Option<KeyName> {
+        let keys = self.0.load();
+        keys.secrets.contains_key(&(purpose, number)).then(|| keys.name(purpose, number))
+    }
+
+    /// All keys of this keyring, by name.
+    pub fn names(&self) -> Vec<KeyName> {
+        let keys = self.0.load();
+        keys.secrets.keys().map(|(purpose, number)| keys.name(*purpose, *number)).collect()
     }
 
     /// The pre-shared key that goes into a mailbox.
     pub(crate) fn mailbox_psk(&self, number: u8) -> Result<Zeroizing<[u8; 32]>, OpenError> {
-        self.subkey(Purpose::Request, number, "mailbox-psk")
+        self.0.load().subkey(Purpose::Request, number, "mailbox-psk")
+    }
+}
+
+impl Keys {
+    fn new(material: impl IntoIterator<Item = KeyMaterial>) -> Result<Self, KeyringError> {
+        let mut secrets = BTreeMap::new();
+        let mut active: Vec<(Purpose, Active)> = Vec::new();
+        for key in material {
+            if secrets.insert((key.purpose, key.number), key.secret).is_some() {
+                return Err(KeyringError::Repeated(key.number));
+            }
+            if key.active {
+                active.push((key.purpose, Active { number: key.number, since: key.activated_at }));
+            }
+        }
+        let the_active = |purpose| {
+            let mut of_purpose = active.iter().filter(|(of, _)| *of == purpose).map(|(_, active)| *active);
+            match (of_purpose.next(), of_purpose.next()) {
+                (Some(active), None) => Ok(active),
+                _ => Err(KeyringError::NotOneActive(purpose)),
+            }
+        };
+        let (active_request, active_durable) = (the_active(Purpose::Request)?, the_active(Purpose::Durable)?);
+        Ok(Self { secrets, active_request, active_durable })
     }
 
-    fn request_numbers(&self) -> impl Iterator<Item = u8> {
-        let of_requests = self.keys.keys().rev().filter(|(purpose, _)| *purpose == Purpose::Request);
-        of_requests.map(|(_, number)| *number)
+    fn active(&self, purpose: Purpose) -> Active {
+        match purpose {
+            Purpose::Request => self.active_request,
+            Purpose::Durable => self.active_durable,
+        }
+    }
+
+    fn numbers(&self, of: Purpose) -> impl Iterator<Item = u8> {
+        self.secrets.keys().rev().filter(move |(purpose, _)| *purpose == of).map(|(_, number)| *number)
+    }
+
+    fn name(&self, purpose: Purpose, number: u8) -> KeyName {
+        let subkey = self.subkey(purpose, number, "fingerprint").expect("only keys of the keyring are named");
+        let [a, b, c, d, ..] = *subkey;
+        KeyName(format!("{}-{number}-{:08x}", purpose.as_str(), u32::from_be_bytes([a, b, c, d])))
+    }
+
+    fn mac(&self, (purpose, number): (Purpose, u8), label: &str, data: &[u8]) -> Result<[u8; 32], OpenError> {
+        let secret = self.subkey(purpose, number, label)?;
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*secret), data);
+        Ok(tag.as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes"))
     }
 
     fn aead(&self, purpose: Purpose, number: u8, label: &str) -> Result<RandomizedNonceKey, OpenError> {
@@ -164,7 +241,7 @@ impl Keyring {
     }
 
     fn subkey(&self, purpose: Purpose, number: u8, label: &str) -> Result<Zeroizing<[u8; 32]>, OpenError> {
-        let secret = self.keys.get(&(purpose, number)).ok_or(OpenError::UnknownKey(number))?;
+        let secret = self.secrets.get(&(purpose, number)).ok_or(OpenError::UnknownKey(number))?;
         let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"device-grant/1").extract(&**secret);
         let mut subkey = Zeroizing::new([0; 32]);
         prk.expand(&[label.as_bytes()], hkdf::HKDF_SHA256)
@@ -174,9 +251,30 @@ impl Keyring {
     }
 }
 
+impl Purpose {
+    /// Its name, as keyring files have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Durable => "durable",
+        }
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.keys()).finish()
+        let keys = self.0.load();
+        let name = |(purpose, number): &(Purpose, u8)| {
+            let active = if keys.active(*purpose).number == *number { "*" } else { "" };
+            format!("{}{active}", keys.name(*purpose, *number))
+        };
+        f.debug_list().entries(keys.secrets.keys().map(name)).finish()
     }
 }
 
@@ -185,7 +283,7 @@ mod tests {
     use super::*;
 
     fn key(number: u8, purpose: Purpose, active: bool) -> KeyMaterial {
-        KeyMaterial { number, purpose, active, secret: Zeroizing::new([number; 32]) }
+        KeyMaterial { number, purpose, active, activated_at: None, secret: Zeroizing::new([number; 32]) }
     }
 
     fn keyring(active_request: u8) -> Keyring {

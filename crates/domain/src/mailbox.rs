@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entropy::{Entropy, bytes};
 use crate::ids::RequestId;
-use crate::keyring::{Keyring, OpenError};
+use crate::keyring::{Keyring, OpenError, Purpose};
 
 type Kex = X25519HkdfSha256;
 
@@ -65,7 +65,7 @@ impl MailboxKey {
         (request, slot): (&RequestId, Slot),
         plaintext: &[u8],
     ) -> Result<Vec<u8>, OpenError> {
-        let number = keyring.active_mailbox_key();
+        let number = keyring.active(Purpose::Request);
         let psk = keyring.mailbox_psk(number)?;
         let psk_id = [number];
         let public = <Kex as Kem>::PublicKey::from_bytes(&self.0).map_err(|_| OpenError::Broken)?;

@@ -12,9 +12,11 @@ use crate::entropy::Entropy;
 use crate::guesses::GuessLimits;
 use crate::ids::OpId;
 use crate::keyring::Keyring;
+use crate::keys::KeyWatch;
 use crate::limits::{StartCounts, StartLimits};
 use crate::pace::PaceBook;
 use crate::pool::{PoolClient, UserPool};
+use crate::records::RecordStore;
 use crate::store::{Consistency, RequestStore};
 use crate::tally::Tally;
 use crate::time::{Clock, Timestamp};
@@ -89,6 +91,8 @@ impl Settings {
 pub struct DeviceGrant {
     /// Where requests live.
     pub store: Arc<dyn RequestStore>,
+    /// Small records beside them.
+    pub records: Arc<dyn RecordStore>,
     /// Who signs people in.
     pub pool: Arc<dyn UserPool>,
     /// The present.
@@ -106,12 +110,15 @@ pub struct DeviceGrant {
     pub(crate) pace: PaceBook,
     pub(crate) starts: StartCounts,
     pub(crate) tally: Tally,
+    pub(crate) key_watch: KeyWatch,
 }
 
 /// The doors to the world outside.
 pub struct Ports {
     /// Where requests live.
     pub store: Arc<dyn RequestStore>,
+    /// Small records beside them.
+    pub records: Arc<dyn RecordStore>,
     /// Who signs people in.
     pub pool: Arc<dyn UserPool>,
     /// The present.
@@ -123,11 +130,25 @@ pub struct Ports {
 impl DeviceGrant {
     /// A service with nothing in its memory yet.
     pub fn new(ports: Ports, keyring: Arc<Keyring>, clients: Arc<Clients>, settings: Settings) -> Self {
-        let Ports { store, pool, clock, entropy } = ports;
+        let Ports { store, records, pool, clock, entropy } = ports;
         let starts = StartCounts::new(settings.start_limits);
         let (tasks, pace) = (TaskTracker::new(), PaceBook::new(PACE_BOOK_CAPACITY));
-        let tally = Tally::default();
-        Self { store, pool, clock, entropy, keyring, clients, settings, tasks, pace, starts, tally }
+        let (tally, key_watch) = (Tally::default(), KeyWatch::default());
+        Self {
+            store,
+            records,
+            pool,
+            clock,
+            entropy,
+            keyring,
+            clients,
+            settings,
+            tasks,
+            pace,
+            starts,
+            tally,
+            key_watch,
+        }
     }
 
     /// The pool client that `client`'s tokens are made for.

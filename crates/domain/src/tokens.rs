@@ -87,6 +87,7 @@ impl DeviceGrant {
         if !client.grants.refresh_token {
             return Err(RefreshRefusal::UnauthorizedClient);
         }
+        let old_key = self.old_key_of(client, token.expose());
         let token = match self.open_envelope(client, token.expose()) {
             Ok(Some(token)) => token,
             Ok(None) | Err(OpenError::Broken) => return Err(RefreshRefusal::InvalidGrant),
@@ -96,7 +97,15 @@ impl DeviceGrant {
             }
         };
         match self.pool.refresh(self.pool_client(client), &token, scope).await {
-            Ok(response) => Ok(self.for_device(client, response)),
+            Ok(mut response) => {
+                if let Some(number) = old_key {
+                    // Whoever retires a key wants to know that it is still in use.
+                    self.key_watch.note_use(number, self.now());
+                    // Sealed anew also where the pool goes on with the same token, so that the old key can go some day.
+                    response.refresh_token = response.refresh_token.or(Some(token));
+                }
+                Ok(self.for_device(client, response))
+            }
             Err(RefreshError::Refused) => Err(RefreshRefusal::InvalidGrant),
             Err(RefreshError::InvalidScope) => Err(RefreshRefusal::InvalidScope),
             Err(RefreshError::Unavailable(cause)) => {
@@ -157,6 +166,14 @@ impl DeviceGrant {
         }
     }
 
+    /// The key that an envelope was sealed with, if that is not the active one any more.
+    fn old_key_of(&self, client: &DeviceClient, token: &str) -> Option<u8> {
+        let encoded = token.strip_prefix(ENVELOPE_PREFIX)?;
+        let number = *BASE64_URL_SAFE_NO_PAD.decode(encoded).ok()?.first()?;
+        let is_old = number != self.keyring.active(Purpose::Durable);
+        (is_old && matches!(client.pool_client, PoolBinding::Shared)).then_some(number)
+    }
+
     /// The pool's refresh token; `None` if what came is no envelope but should be one.
     fn open_envelope(&self, client: &DeviceClient, token: &str) -> Result<Option<RefreshToken>, OpenError> {
         if let PoolBinding::Own(_) = client.pool_client {
@@ -168,6 +185,12 @@ impl DeviceGrant {
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| OpenError::Broken)?;
         let aad = client.id.as_str().as_bytes();
         let opened = self.keyring.open(Purpose::Durable, ENVELOPE_LABEL, aad, &sealed)?;
+        // An envelope begins with its key's number. Whoever retires a key wants to know that it is still in use.
+        if let Some(number) =
+            sealed.first().filter(|number| **number != self.keyring.active(Purpose::Durable))
+        {
+            self.key_watch.note_use(*number, self.now());
+        }
         String::from_utf8(opened).map(|token| Some(RefreshToken::new(token))).map_err(|_| OpenError::Broken)
     }
 }

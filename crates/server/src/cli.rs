@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Create or upgrade the store.
     Migrate(ConfigFile),
+    /// List the keys, and rotate them.
+    Key(Key),
     /// Check configuration, store, user pool, clock and keys, and say what to mend.
     Doctor(ConfigFile),
 }
@@ -100,4 +102,63 @@ pub(crate) struct Init {
     /// Print the reference of all settings instead.
     #[arg(long, hide = true, conflicts_with_all = ["file", "keyring"])]
     pub(crate) reference: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub(crate) action: KeyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Print the keys, what they do, and which replicas hold them. No secret is shown.
+    List(KeyFile),
+    /// Add a fresh key, which opens and does not seal yet. Then give the file to every replica.
+    Add {
+        #[command(flatten)]
+        file: KeyFile,
+        /// What it is for.
+        #[arg(value_enum)]
+        purpose: KeyPurpose,
+    },
+    /// Let a key seal from now on, once every replica has it. Then give the file to every replica.
+    Activate(OneKey),
+    /// Remove a key that nothing depends on any more. Then give the file to every replica.
+    Retire {
+        #[command(flatten)]
+        key: OneKey,
+        /// Remove it although refresh tokens may rest on it: their devices must log in again.
+        #[arg(long)]
+        log_devices_out: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyFile {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Work on this keyring file instead of the one that the configuration names.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keyring: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneKey {
+    #[command(flatten)]
+    pub(crate) file: KeyFile,
+    /// What it is for.
+    #[arg(value_enum)]
+    pub(crate) purpose: KeyPurpose,
+    /// Its number.
+    pub(crate) number: u8,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyPurpose {
+    /// Cookies, mailboxes, user codes.
+    Request,
+    /// Refresh tokens, hashes of client secrets.
+    Durable,
 }

@@ -22,6 +22,18 @@ pub(crate) fn create(path: &Path, entropy: &dyn Entropy) -> io::Result<()> {
     written.and(removed)
 }
 
+/// Puts these keys in the place of what is at `path`, whole or not at all.
+pub(crate) fn replace(path: &Path, keys: &[KeyMaterial], entropy: &dyn Entropy) -> anyhow::Result<()> {
+    let unfinished = unfinished(path, entropy);
+    let written = write(&unfinished, config::encode_keyring(keys).as_bytes());
+    let replaced = written.and_then(|()| fs::rename(&unfinished, path));
+    if replaced.is_err() {
+        // It may not even be there.
+        let _ = fs::remove_file(&unfinished);
+    }
+    replaced.with_context(|| format!("cannot write the keyring {}", path.display()))
+}
+
 /// The keys beside the embedded store at `store`, made now if both are new.
 pub(crate) fn beside(store: &Path, keys: &Path, entropy: &dyn Entropy) -> anyhow::Result<Vec<KeyMaterial>> {
     if !keys.exists() {

@@ -47,6 +47,7 @@ fn run(command: Command, environment: &Environment) -> anyhow::Result<()> {
         Command::Serve(args) => runtime()?.block_on(commands::serve::run(args.file(), environment)),
         Command::Login(args) => runtime()?.block_on(commands::login::run(&args)),
         Command::Migrate(args) => runtime()?.block_on(commands::migrate::run(args.file(), environment)),
+        Command::Key(args) => runtime()?.block_on(commands::key::run(&args.action, environment)),
         Command::Doctor(args) => runtime()?.block_on(commands::doctor::run(args.file(), environment)),
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use device_grant_domain::client::DeviceClient;
+use device_grant_domain::records::RecordStore;
 use device_grant_domain::store::RequestStore;
 use device_grant_domain::{
     Clock, DeviceGrant, KeyMaterial, Keyring, Ports, Settings, SystemClock, SystemEntropy, Timestamp,
 };
 use device_grant_store_dynamodb::{DynamoDbConfig, DynamoDbStore};
-use device_grant_store_embedded::{EmbeddedStore, MemoryStore};
+use device_grant_store_embedded::{EmbeddedStore, MemoryStore, OpenError};
 use device_grant_upstream::{OidcPool, OidcPoolConfig};
 
 use crate::config::{KeyringSource, StoreConfig, Table};
@@ -34,8 +35,31 @@ impl Store {
         })
     }
 
+    /// Opens what `config` names for a command, also beside the server that has the embedded file.
+    pub(crate) async fn open_beside(config: &StoreConfig) -> anyhow::Result<Self> {
+        match (Self::open(config).await, config) {
+            (Err(error), StoreConfig::Embedded(path))
+                if matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) =>
+            {
+                let path = path.clone();
+                let visited = tokio::task::spawn_blocking(move || EmbeddedStore::visit(path)).await?;
+                Ok(Self::Embedded(Arc::new(visited?)))
+            }
+            (opened, _) => opened,
+        }
+    }
+
     /// The store behind its port.
     pub(crate) fn port(&self) -> Arc<dyn RequestStore> {
+        match self {
+            Self::Memory(store) => store.clone(),
+            Self::Embedded(store) => store.clone(),
+            Self::DynamoDb(store) => store.clone(),
+        }
+    }
+
+    /// The records beside the requests.
+    pub(crate) fn records(&self) -> Arc<dyn RecordStore> {
         match self {
             Self::Memory(store) => store.clone(),
             Self::Embedded(store) => store.clone(),
@@ -78,7 +102,7 @@ pub(crate) fn dynamodb(table: &Table) -> DynamoDbConfig {
 /// The keys that `source` names. A keyring beside a store that is new as well is made now.
 pub(crate) fn keys(source: &KeyringSource, store: &StoreConfig) -> anyhow::Result<Vec<KeyMaterial>> {
     match (source, store) {
-        (KeyringSource::Given(keys), _) => Ok(keys.clone()),
+        (KeyringSource::Given(keys) | KeyringSource::File(_, keys), _) => Ok(keys.clone()),
         (KeyringSource::BesideStore(keys), StoreConfig::Embedded(store)) => {
             keyring_file::beside(store, keys, &SystemEntropy)
         }
@@ -101,7 +125,13 @@ pub(crate) fn service(
     settings: Settings,
 ) -> anyhow::Result<Arc<DeviceGrant>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let ports = Ports { store: store.port(), pool, clock, entropy: Arc::new(SystemEntropy) };
+    let ports = Ports {
+        store: store.port(),
+        records: store.records(),
+        pool,
+        clock,
+        entropy: Arc::new(SystemEntropy),
+    };
     let keyring = Arc::new(Keyring::new(keys)?);
     let clients = Arc::new(clients.into_iter().collect());
     Ok(Arc::new(DeviceGrant::new(ports, keyring, clients, settings)))

@@ -7,6 +7,7 @@ mod config;
 mod fault;
 mod items;
 mod migrate;
+mod records;
 mod schema;
 mod store;
 mod table;

@@ -18,7 +18,7 @@ use crate::user_codes;
 
 /// A store in one DynamoDB table. Replicas share the table; each has one of these.
 pub struct DynamoDbStore {
-    table: Table,
+    pub(crate) table: Table,
     /// With a count it names a write that the port gives no id.
     instance: u64,
     writes: AtomicU64,
@@ -36,7 +36,7 @@ impl DynamoDbStore {
     }
 
     /// The id of a write that the port gives none.
-    fn op(&self) -> String {
+    pub(crate) fn op(&self) -> String {
         format!("{:016x}-{}", self.instance, self.writes.fetch_add(1, Ordering::Relaxed))
     }
 

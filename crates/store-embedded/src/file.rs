@@ -17,10 +17,10 @@ use crate::worker::{Fault, Worker};
 
 /// A store in one SQLite file, which one process owns. What it has acknowledged survives a crash and a power cut.
 pub struct EmbeddedStore {
-    writer: Worker,
-    reader: Worker,
-    // The last field, so that it is let go of once the threads above are done.
-    _lock: File,
+    pub(crate) writer: Worker,
+    pub(crate) reader: Worker,
+    // The last field, so that it is let go of once the threads above are done. `None` for a visitor.
+    _lock: Option<File>,
 }
 
 impl EmbeddedStore {
@@ -30,8 +30,19 @@ impl EmbeddedStore {
     /// # Errors
     /// [`OpenError::InUse`] while another process has it, [`OpenError::Newer`] after a downgrade.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = path.as_ref();
-        let Opened { writer, reader, lock } = open::open(path)?;
+        Self::work(path.as_ref(), open::open(path.as_ref())?)
+    }
+
+    /// Opens the file beside the process that owns it: for an operator's command that looks at records or changes some.
+    /// SQLite keeps the two apart.
+    ///
+    /// # Errors
+    /// [`OpenError::Sqlite`] if there is no such file, or it has not the schema of this version.
+    pub fn visit(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::work(path.as_ref(), open::visit(path.as_ref())?)
+    }
+
+    fn work(path: &Path, Opened { writer, reader, lock }: Opened) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
         let writer = Worker::writer(writer).map_err(failed)?;
         let reader = Worker::reader(reader).map_err(failed)?;
@@ -43,7 +54,7 @@ impl EmbeddedStore {
     pub async fn sweep(&self, now: Timestamp) -> Result<usize, Unavailable> {
         let swept = self.writer.call(move |connection| {
             let mut swept = 0;
-            for table in ["requests", "user_codes", "spent", "counters"] {
+            for table in ["requests", "user_codes", "spent", "counters", "records"] {
                 let mut delete =
                     connection.prepare_cached(&format!("DELETE FROM {table} WHERE forget_at <= ?1"))?;
                 swept += delete.execute([millis(now)])?;

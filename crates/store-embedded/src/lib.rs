@@ -3,6 +3,7 @@
 mod file;
 mod memory;
 mod open;
+mod records;
 mod rows;
 mod worker;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use device_grant_domain::records::{Record, RecordKind, RecordStore};
 use device_grant_domain::request::{DeviceRequest, StateName, Transition};
 use device_grant_domain::store::{
     Consistency, CreateError, NewRequest, RequestStore, StoreProblem, TransitionError, Unavailable,
@@ -23,6 +24,7 @@ struct Tables {
     user_codes: BTreeMap<UserCodeKey, Place>,
     spent: BTreeMap<OnceKey, Timestamp>,
     counters: BTreeMap<CounterKey, Counter>,
+    records: BTreeMap<(RecordKind, String), (Record, Option<Timestamp>)>,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl MemoryStore {
         tables.user_codes.retain(|_, place| place.forget_at > now);
         tables.spent.retain(|_, forget_at| *forget_at > now);
         tables.counters.retain(|_, counter| counter.forget_at > now);
+        tables.records.retain(|_, (_, forget_at)| forget_at.is_none_or(|at| at > now));
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -149,5 +152,38 @@ impl RequestStore for MemoryStore {
 
     async fn check(&self) -> Result<(), StoreProblem> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl RecordStore for MemoryStore {
+    async fn record(&self, kind: RecordKind, id: &str) -> Result<Option<Record>, Unavailable> {
+        Ok(self.lock().records.get(&(kind, id.to_owned())).map(|(record, _)| record.clone()))
+    }
+
+    async fn records(&self, kind: RecordKind) -> Result<Vec<(String, Record)>, Unavailable> {
+        let tables = self.lock();
+        let of_kind = tables.records.iter().filter(|((of, _), _)| *of == kind);
+        Ok(of_kind.map(|((_, id), (record, _))| (id.clone(), record.clone())).collect())
+    }
+
+    async fn put_record(
+        &self,
+        kind: RecordKind,
+        id: &str,
+        (data, replaces): (&str, u64),
+        forget_at: Option<Timestamp>,
+    ) -> Result<bool, Unavailable> {
+        let mut tables = self.lock();
+        let present = tables.records.get(&(kind, id.to_owned())).map_or(0, |(record, _)| record.version);
+        if present == replaces {
+            let record = Record { version: replaces + 1, data: data.to_owned() };
+            tables.records.insert((kind, id.to_owned()), (record, forget_at));
+        }
+        Ok(present == replaces)
+    }
+
+    async fn remove_record(&self, kind: RecordKind, id: &str) -> Result<bool, Unavailable> {
+        Ok(self.lock().records.remove(&(kind, id.to_owned())).is_some())
     }
 }

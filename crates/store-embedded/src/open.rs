@@ -5,11 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 /// The steps from an empty file to the present schema, in order. A step that was released is never changed.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001-tables.sql"), include_str!("../migrations/0002-spent.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001-tables.sql"),
+    include_str!("../migrations/0002-spent.sql"),
+    include_str!("../migrations/0003-records.sql"),
+];
 
 /// How long to wait for another program (a backup, say) that has the file locked for a moment.
 const BUSY: Duration = Duration::from_secs(5);
@@ -34,9 +37,9 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// A later version of this program made it.
+    /// Another version of this program made it.
     #[error(
-        "the store {} was made by a newer version (schema {found}, this version knows {known})",
+        "the store {} was made by another version (schema {found}, this version knows {known})",
         path.display()
     )]
     Newer {
@@ -68,7 +71,7 @@ pub(crate) struct Opened {
     pub(crate) writer: Connection,
     pub(crate) reader: Connection,
     /// Locked as long as this is open; the system lets go of it however the process ends.
-    pub(crate) lock: File,
+    pub(crate) lock: Option<File>,
 }
 
 /// The schema that this version needs.
@@ -98,10 +101,29 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
         return Err(OpenError::Newer { path, found, known: newest() });
     }
     migrate(&mut writer, found).map_err(broken)?;
-    let reader = Connection::open(&path).map_err(broken)?;
-    reader.busy_timeout(BUSY).map_err(broken)?;
-    reader.execute_batch("PRAGMA query_only = ON").map_err(broken)?;
-    Ok(Opened { writer, reader, lock })
+    let reader = reader(&path).map_err(broken)?;
+    Ok(Opened { writer, reader, lock: Some(lock) })
+}
+
+/// Opens a file that another process owns. What would change its schema is left to that process.
+pub(crate) fn visit(path: &Path) -> Result<Opened, OpenError> {
+    let broken = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let writer = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(broken)?;
+    writer.busy_timeout(BUSY).map_err(broken)?;
+    writer.execute_batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON").map_err(broken)?;
+    let found = schema(&writer).map_err(broken)?;
+    if found != newest() {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: newest() });
+    }
+    let reader = reader(path).map_err(broken)?;
+    Ok(Opened { writer, reader, lock: None })
+}
+
+fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let reader = Connection::open(path)?;
+    reader.busy_timeout(BUSY)?;
+    reader.execute_batch("PRAGMA query_only = ON")?;
+    Ok(reader)
 }
 
 /// Makes the file if there is none and locks `<file>.lock`. SQLite's own locks would let two owners in, and locking

@@ -11,6 +11,7 @@ fn keyring(fill: u8) -> Keyring {
         number: 1,
         purpose,
         active: true,
+        activated_at: None,
         secret: zeroize::Zeroizing::new([fill; 32]),
     }))
     .unwrap()

@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod init;
+pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod migrate;
 mod replica;

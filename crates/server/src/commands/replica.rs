@@ -1,21 +1,23 @@
 //! One replica while it serves: its background work, its connections, its end.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use device_grant_domain::client::{DeviceClient, PoolBinding};
+use device_grant_domain::keys::KEYS_PERIOD;
 use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
-use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, SystemClock, TALLY_PERIOD};
+use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, SystemClock, SystemEntropy, TALLY_PERIOD, bytes};
 use device_grant_upstream::OidcPool;
 use device_grant_web::{Health, WebConfig, router};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Network};
-use crate::listen;
 use crate::wiring::{self, Store};
+use crate::{keyring_file, listen};
 
 const STORE_CHECK: Duration = Duration::from_secs(10);
 const POOL_LOOK: Duration = Duration::from_secs(5);
@@ -32,17 +34,23 @@ pub(super) struct Replica {
     pub(super) web: WebConfig,
     pub(super) network: Network,
     pub(super) account_claim: String,
+    /// What this one is called among the others.
+    id: String,
+    /// The file that the keys came from.
+    pub(super) keyring_file: Option<PathBuf>,
 }
 
 impl Replica {
     /// The service that `config` describes, on this store and with these keys.
     pub(super) fn new(config: Config, store: Store, keys: Vec<KeyMaterial>) -> anyhow::Result<Self> {
-        let Config { settings, clients, pool, web, network, .. } = config;
+        let Config { settings, clients, pool, web, network, keyring, .. } = config;
+        let keyring_file = keyring.file().map(Path::to_owned);
         let store = Arc::new(store);
         let account_claim = pool.account_claim.clone();
         let pool = wiring::pool(pool)?;
         let service = wiring::service(&store, Arc::clone(&pool), keys, clients, settings)?;
-        Ok(Self { service, pool, store, web, network, account_claim })
+        let id = format!("{:016x}", u64::from_be_bytes(bytes(&SystemEntropy)));
+        Ok(Self { service, pool, store, web, network, account_claim, id, keyring_file })
     }
 
     /// Serves on `listener` until `ended`; then drains, in the order that load balancers need.
@@ -79,6 +87,9 @@ impl Replica {
             tracing::warn!("some exchanges did not finish in time; the next poll of their device takes over");
         }
         background.shutdown().await;
+        if let Err(problem) = service.leave_keys(&self.id).await {
+            tracing::debug!(error = %problem, "the other replicas were not told of the end");
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -93,6 +104,7 @@ impl Replica {
         let good = note(health, first, true);
         let mut background = JoinSet::new();
         background.spawn(watch_store(Arc::clone(service), Arc::clone(health), good));
+        background.spawn(tend_keys(Arc::clone(service), self.id.clone(), self.keyring_file.clone()));
         background.spawn(share_tally(Arc::clone(service)));
         background.spawn(watch_pool(Arc::clone(service), self.account_claim.clone()));
         let (pool, store) = (Arc::clone(pool), Arc::clone(store));
@@ -112,6 +124,32 @@ async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, mut good: b
     loop {
         tokio::time::sleep(STORE_CHECK).await;
         good = note(&health, service.store.check().await, good);
+    }
+}
+
+/// Keeps to what the keyring's file says, and tells the other replicas of it.
+async fn tend_keys(service: Arc<DeviceGrant>, replica: String, file: Option<PathBuf>) {
+    let mut ticks = tokio::time::interval(KEYS_PERIOD);
+    loop {
+        ticks.tick().await;
+        if let Some(file) = &file {
+            reload(&service, file);
+        }
+        if let Err(problem) = service.tend_keys(&replica).await {
+            tracing::debug!(error = %problem, "what other replicas hold is not known");
+        }
+    }
+}
+
+/// A file that cannot be used changes nothing.
+fn reload(service: &DeviceGrant, file: &Path) {
+    let before = format!("{:?}", service.keyring);
+    match keyring_file::read(file).and_then(|keys| Ok(service.keyring.replace(keys)?)) {
+        Ok(()) if format!("{:?}", service.keyring) != before => {
+            tracing::info!(keys = ?service.keyring, "the keyring has changed");
+        }
+        Ok(()) => {}
+        Err(problem) => tracing::error!("the keyring stays as it was: {problem:#}"),
     }
 }
 

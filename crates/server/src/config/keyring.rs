@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use device_grant_domain::{KeyMaterial, Keyring, Purpose};
+use device_grant_domain::{KeyMaterial, Keyring, Purpose, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -15,10 +15,22 @@ use super::{StoreConfig, secrets, value};
 /// Where the keys are.
 #[derive(Clone)]
 pub(crate) enum KeyringSource {
-    /// These, from a file or from the environment.
+    /// These, from the environment.
     Given(Vec<KeyMaterial>),
+    /// These, in a file that is looked at again while the server runs.
+    File(PathBuf, Vec<KeyMaterial>),
     /// In the file beside the embedded store, which is made with the store.
     BesideStore(PathBuf),
+}
+
+impl KeyringSource {
+    /// The file that the keys are in.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Given(_) => None,
+            Self::File(path, _) | Self::BesideStore(path) => Some(path),
+        }
+    }
 }
 
 /// The content of a keyring file.
@@ -35,6 +47,8 @@ struct Entry {
     number: u8,
     purpose: Purpose,
     active: bool,
+    /// Seconds since 1970-01-01T00:00:00Z.
+    activated_at: Option<u64>,
     secret: SecretString,
 }
 
@@ -63,7 +77,11 @@ pub(super) fn source(
         }
     };
     let keys = decode(&text).map_err(|why| problems.add(service.wrong(path, format!("a keyring: {why}"))));
-    keys.ok().map(KeyringSource::Given)
+    let keys = keys.ok()?;
+    Some(match service.text(FILE) {
+        Some(file) => KeyringSource::File(file.into(), keys),
+        None => KeyringSource::Given(keys),
+    })
 }
 
 /// `<store>.keys`.
@@ -85,7 +103,8 @@ pub(crate) fn decode(text: &str) -> Result<Vec<KeyMaterial>, String> {
         let (number, purpose, active) = (entry.number, entry.purpose, entry.active);
         let secret =
             secret.ok_or_else(|| format!("the secret of key {number} is not 32 bytes in base64url"))?;
-        Ok(KeyMaterial { number, purpose, active, secret: Zeroizing::new(secret) })
+        let activated_at = entry.activated_at.map(Timestamp::from_secs);
+        Ok(KeyMaterial { number, purpose, active, activated_at, secret: Zeroizing::new(secret) })
     });
     let keys = keys.collect::<Result<Vec<_>, String>>()?;
     Keyring::new(keys.clone()).map_err(|error| error.to_string())?;
@@ -98,15 +117,16 @@ pub(crate) fn encode(keys: &[KeyMaterial]) -> Zeroizing<String> {
         "# Keys of device-grant: secret, needed by every replica, and not to be lost.\n",
     ));
     for key in keys {
-        let purpose = match key.purpose {
-            Purpose::Request => "request",
-            Purpose::Durable => "durable",
-        };
         let secret = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(key.secret.as_slice()));
-        let entry =
-            ["\n[[key]]\nnumber = ", &key.number.to_string(), "\npurpose = \"", purpose, "\"\nactive = "];
-        let rest = [&key.active.to_string(), "\nsecret = \"", secret.as_str(), "\"\n"];
-        text.extend(entry.into_iter().chain(rest));
+        let since = key.activated_at.map(|at| format!("activated_at = {}\n", at.as_secs()));
+        let entry = format!(
+            "\n[[key]]\nnumber = {}\npurpose = \"{}\"\nactive = {}\n{}secret = \"",
+            key.number,
+            key.purpose.as_str(),
+            key.active,
+            since.unwrap_or_default(),
+        );
+        text.extend([entry.as_str(), &secret, "\"\n"]);
     }
     text
 }

@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) pool: OidcPoolConfig,
     pub(crate) store: StoreConfig,
     pub(crate) keyring: KeyringSource,
+    /// How long a device may rest before it uses its refresh token again.
+    pub(crate) refresh_token_rest: Duration,
     pub(crate) web: WebConfig,
     pub(crate) network: Network,
     pub(crate) log: Log,

@@ -24,13 +24,15 @@ const TAIL: &str = "
 
 What `device-grant init --keyring FILE` writes: one table for each key. Exactly one key of each purpose is active.
 `request` keys seal cookies and mailboxes and hide user codes; `durable` keys seal refresh tokens, so losing one ends every
-login that rests on it.
+login that rests on it. Keys are rotated with `device-grant key`, see [keys.md](keys.md); a running server looks at the file
+every ten seconds.
 
 ```toml
 [[key]]
 number = 1               # 0 to 255, never used twice
 purpose = \"request\"      # or \"durable\"
 active = true            # seals new things; inactive keys only open
+activated_at = 1767225600  # when it became active, in seconds since 1970; `device-grant key activate` writes it
 secret = \"…\"             # 32 random bytes in base64url without padding
 ```
 ";

@@ -71,7 +71,9 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         clock_skew: seconds(service, "store.clock_skew_s"),
     };
     let (keyring, log, warnings) = (keyring?, log(service), Vec::new());
-    Some(Config { settings, clients, pool, store, keyring, web, network, log, warnings })
+    let rest_days: u32 = service.whole("keyring.refresh_token_rest_days")?;
+    let refresh_token_rest = Duration::from_hours(24) * rest_days;
+    Some(Config { settings, clients, pool, store, keyring, refresh_token_rest, web, network, log, warnings })
 }
 
 pub(super) fn seconds(service: &Settings, path: &str) -> Duration {

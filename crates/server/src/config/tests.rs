@@ -321,7 +321,7 @@ fn a_table_without_shared_keys_is_refused_and_told_how_to_make_them() {
     );
     let keys = Written::new(&super::encode_keyring(&fresh_keys()));
     let file = with(&format!("[store]\nkind = \"dynamodb\"\n[keyring]\nfile = {:?}\n", keys.0));
-    assert!(matches!(good(&file).keyring, KeyringSource::Given(keys) if keys.len() == 2));
+    assert!(matches!(good(&file).keyring, KeyringSource::File(_, keys) if keys.len() == 2));
 }
 
 #[test]

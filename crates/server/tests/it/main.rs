@@ -3,6 +3,7 @@
 mod commands;
 mod demo;
 mod hostile;
+mod keys;
 mod pools;
 mod serve;
 mod support;

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use device_grant_domain::store::{Consistency, RequestStore as _};
 use device_grant_store_embedded::MemoryStore;
 use device_grant_testkit::store_suite::samples::{authorized, pending};
-use device_grant_testkit::store_suite::{Store, agrees_with_the_oracle};
+use device_grant_testkit::store_suite::{Records, Store, agrees_with_the_oracle};
 
 use crate::support::{new_store, raw_client};
 
@@ -16,6 +16,12 @@ async fn open() -> (Store, ()) {
 }
 
 device_grant_testkit::store_suite!(open);
+
+async fn open_records() -> (Records, ()) {
+    (Arc::new(new_store().await.0), ())
+}
+
+device_grant_testkit::record_suite!(open_records);
 
 /// ST-01: whatever is done to it, in whatever order, the table says what the oracle says.
 #[tokio::test(flavor = "multi_thread")]

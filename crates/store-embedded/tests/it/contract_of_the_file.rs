@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use device_grant_store_embedded::{EmbeddedStore, MemoryStore};
-use device_grant_testkit::store_suite::{Store, agrees_with_the_oracle};
+use device_grant_testkit::store_suite::{Records, Store, agrees_with_the_oracle};
 
 use crate::support::Place;
 
@@ -14,6 +14,13 @@ fn open() -> Ready<(Store, Place)> {
 }
 
 device_grant_testkit::store_suite!(open);
+
+fn open_records() -> Ready<(Records, Place)> {
+    let place = Place::new();
+    ready((Arc::new(EmbeddedStore::open(place.file()).unwrap()), place))
+}
+
+device_grant_testkit::record_suite!(open_records);
 
 /// ST-01: whatever is done to it, in whatever order, the file says what the oracle says.
 #[tokio::test]

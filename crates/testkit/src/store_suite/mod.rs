@@ -6,6 +6,7 @@ mod counters;
 mod create;
 mod model;
 mod races;
+mod records;
 pub mod samples;
 mod transitions;
 
@@ -19,6 +20,7 @@ pub use counters::*;
 pub use create::*;
 pub use model::agrees_with_the_oracle;
 pub use races::*;
+pub use records::*;
 pub use transitions::*;
 
 /// A store to try.
@@ -134,4 +136,21 @@ macro_rules! store_suite {
             $crate::store_suite::$name(store).await;
         }
     )*};
+}
+
+/// One test for each function of the suite of [`RecordStore`](device_grant_domain::records::RecordStore). `$open` is as in
+/// [`store_suite!`](crate::store_suite).
+#[macro_export]
+macro_rules! record_suite {
+    ($open:path) => {
+        $crate::store_suite! {
+            @tests $open;
+
+            fn a_record_replaces_the_version_that_it_names();
+
+            fn one_of_many_replaces_a_record();
+
+            fn records_are_listed_by_kind();
+        }
+    };
 }

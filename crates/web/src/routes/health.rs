@@ -25,8 +25,13 @@ pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
     let pool = state.service.pool.trouble().map(|problem| format!("user pool: {problem}"));
     let store = state.health.store_problem().map(|problem| format!("store: {problem}"));
     let mut reasons: Vec<String> = store.into_iter().chain(pool).collect();
-    if let Some(unready) = state.health.unready() {
-        reasons.insert(0, unready.to_owned());
+    let missing = state.service.missing_key().map(|key| {
+        format!(
+            "keyring: the key {key} is active on other replicas and missing here; give this one their keyring"
+        )
+    });
+    if let Some(unready) = state.health.unready().map(str::to_owned).or(missing) {
+        reasons.insert(0, unready);
         return (StatusCode::SERVICE_UNAVAILABLE, Json(Report { status: "not ready", reasons }))
             .into_response();
     }

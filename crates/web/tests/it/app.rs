@@ -15,7 +15,7 @@ use device_grant_domain::codes::CodeFormat;
 use device_grant_domain::limits::StartLimits;
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::store::Consistency;
-use device_grant_domain::{DeviceGrant, GuessLimits, Keyring, Ports, Settings};
+use device_grant_domain::{DeviceGrant, GuessLimits, KeyMaterial, Keyring, Ports, Settings};
 use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_store_embedded::MemoryStore;
 use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy};
@@ -40,12 +40,14 @@ pub const OTHER: &str = "other";
 pub const BARRED: &str = "barred";
 pub const SECRET: &str = "s:+/=%ü";
 
-/// Two replicas in front of one store, and the pool behind them.
+/// Replicas in front of one store, two unless a test wants more, and the pool behind them.
 pub struct TestApp {
     pub replicas: Vec<Router>,
     pub services: Vec<Arc<DeviceGrant>>,
     pub health: Arc<Health>,
     pub clock: Arc<FixedClock>,
+    /// What every replica's keyring begins with.
+    pub keys: Vec<KeyMaterial>,
     pub store: Arc<FaultyStore>,
     pub pool: LoopbackPool,
 }
@@ -58,6 +60,7 @@ pub struct Options {
     pub web: Change<WebConfig>,
     pub clients: Change<Vec<DeviceClient>>,
     pub pool: Change<DevPoolConfig>,
+    pub replicas: usize,
 }
 
 impl Default for Options {
@@ -67,6 +70,7 @@ impl Default for Options {
             web: Box::new(|_| ()),
             clients: Box::new(|_| ()),
             pool: Box::new(|_| ()),
+            replicas: 2,
         }
     }
 }
@@ -129,8 +133,9 @@ impl TestApp {
             config
         };
         let pool = LoopbackPool::spawn_with(configure, clock.clone(), entropy.clone()).await.unwrap();
-        let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::default())));
-        let keyring = Arc::new(Keyring::new(Keyring::fresh_material(&*entropy)).unwrap());
+        let memory = Arc::new(MemoryStore::default());
+        let store = Arc::new(FaultyStore::new(memory.clone()));
+        let keys = Keyring::fresh_material(&*entropy);
         let mut settings = settings();
         (options.settings)(&mut settings);
         let mut clients = clients();
@@ -146,22 +151,23 @@ impl TestApp {
         let health = Arc::new(Health::default());
         health.note_store(Ok(()));
         let mut services = Vec::new();
-        for _ in 0..2 {
+        for _ in 0..options.replicas {
             let config = OidcPoolConfig { allow_http: true, ..OidcPoolConfig::new(pool.issuer()) };
             let oidc = Arc::new(OidcPool::new(config, clock.clone(), entropy.clone()).unwrap());
             oidc.refresh_if_due().await.unwrap();
-            let ports =
-                Ports { store: store.clone(), pool: oidc, clock: clock.clone(), entropy: entropy.clone() };
-            services.push(Arc::new(DeviceGrant::new(
-                ports,
-                keyring.clone(),
-                clients.clone(),
-                settings.clone(),
-            )));
+            let ports = Ports {
+                store: store.clone(),
+                records: memory.clone(),
+                pool: oidc,
+                clock: clock.clone(),
+                entropy: entropy.clone(),
+            };
+            let keyring = Arc::new(Keyring::new(keys.clone()).unwrap());
+            services.push(Arc::new(DeviceGrant::new(ports, keyring, clients.clone(), settings.clone())));
         }
         let replicas =
             services.iter().map(|service| router(service.clone(), health.clone(), web.clone())).collect();
-        Self { replicas, services, health, clock, store, pool }
+        Self { replicas, services, health, clock, keys: keys.to_vec(), store, pool }
     }
 
     pub fn dev_pool(&self) -> &DevPool {

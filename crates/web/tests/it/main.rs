@@ -9,6 +9,7 @@ mod device_authorization;
 mod device_page;
 mod guessing;
 mod hostile;
+mod keys;
 mod logged;
 mod metadata;
 mod poll;

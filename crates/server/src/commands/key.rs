@@ -1,0 +1,212 @@
+//! `device-grant key`: keys are added, activated and retired without losing anybody.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail, ensure};
+use device_grant_domain::keys::{self, Holding};
+use device_grant_domain::{
+    Clock, KeyMaterial, Keyring, Purpose, SystemClock, SystemEntropy, Timestamp, bytes,
+};
+use zeroize::Zeroizing;
+
+use crate::cli::{KeyAction, KeyFile, KeyPurpose, OneKey};
+use crate::config::{self, Config, Environment, Log, LogFormat};
+use crate::wiring::Store;
+use crate::{keyring_file, telemetry};
+
+/// What was sealed for a request is of no use this long after the codes have run out.
+const REQUEST_REST: Duration = Duration::from_hours(1);
+
+pub(crate) async fn run(action: &KeyAction, environment: &Environment) -> anyhow::Result<()> {
+    match action {
+        KeyAction::List(file) => list(&mut Bench::open(file, environment).await?).await,
+        KeyAction::Add { file, purpose } => Bench::open(file, environment).await?.add((*purpose).into()),
+        KeyAction::Activate(key) => activate(&mut Bench::open(&key.file, environment).await?, key).await,
+        KeyAction::Retire { key, log_devices_out } => {
+            retire(&mut Bench::open(&key.file, environment).await?, key, *log_devices_out).await
+        }
+    }
+}
+
+/// A keyring file to work on, and the store whose replicas use it.
+struct Bench {
+    config: Config,
+    file: PathBuf,
+    keys: Vec<KeyMaterial>,
+    store: Store,
+    now: Timestamp,
+}
+
+impl Bench {
+    async fn open(args: &KeyFile, environment: &Environment) -> anyhow::Result<Self> {
+        let config = config::load(args.config.file(), environment)?;
+        telemetry::start(&Log { format: LogFormat::Human, level: "error".to_owned() });
+        let file = args.keyring.clone().or_else(|| config.keyring.file().map(PathBuf::from));
+        let file = file.context(
+            "the keys stand in keyring.keys: write them to a file, name it with --keyring, and put its new content back",
+        )?;
+        let keys = keyring_file::read(&file)?;
+        let store = Store::open_beside(&config.store).await?;
+        Ok(Self { config, file, keys, store, now: SystemClock.now() })
+    }
+
+    /// Adds a key that does not seal yet, under a number that none has had.
+    fn add(mut self, purpose: Purpose) -> anyhow::Result<()> {
+        let numbers = self.keys.iter().filter(|key| key.purpose == purpose).map(|key| key.number);
+        let number = numbers.max().unwrap_or_default().checked_add(1);
+        let number = number.context("there is no number left above those in use: retire old keys first")?;
+        self.keys.push(KeyMaterial {
+            number,
+            purpose,
+            active: false,
+            activated_at: None,
+            secret: Zeroizing::new(bytes(&SystemEntropy)),
+        });
+        self.save()?;
+        println!("Added {} key {number} to {}.", purpose.as_str(), self.file.display());
+        println!(
+            "Give the file to every replica, then: device-grant key activate {} {number}",
+            purpose.as_str()
+        );
+        Ok(())
+    }
+
+    fn save(&self) -> anyhow::Result<()> {
+        keyring_file::replace(&self.file, &self.keys, &SystemEntropy)
+    }
+
+    fn position(&self, purpose: Purpose, number: u8) -> anyhow::Result<usize> {
+        let is_it = |key: &KeyMaterial| key.purpose == purpose && key.number == number;
+        self.keys.iter().position(is_it).with_context(|| {
+            format!(
+                "{} has no {} key {number}; `device-grant key list` shows all",
+                self.file.display(),
+                purpose.as_str()
+            )
+        })
+    }
+
+    fn active(&self, purpose: Purpose) -> anyhow::Result<&KeyMaterial> {
+        let active = self.keys.iter().find(|key| key.purpose == purpose && key.active);
+        active.with_context(|| format!("no {} key is active", purpose.as_str()))
+    }
+
+    /// From when on nothing rests on what is sealed under a request key that is not active any more.
+    fn request_rest_ends(&self) -> anyhow::Result<Option<Timestamp>> {
+        let lives = self.config.clients.iter().filter_map(|client| client.lifetime);
+        let longest = lives.max().unwrap_or_default().max(self.config.settings.lifetime);
+        Ok(self.active(Purpose::Request)?.activated_at.map(|since| since + longest + REQUEST_REST))
+    }
+
+    /// The same for a durable key; it may be used any time by a device that has rested.
+    async fn durable_rest_ends(&self, number: u8) -> anyhow::Result<Option<Timestamp>> {
+        let used = keys::last_use(&*self.store.records(), number).await?;
+        let since = self.active(Purpose::Durable)?.activated_at;
+        Ok(used.max(since).map(|last| last + self.config.refresh_token_rest))
+    }
+}
+
+async fn list(bench: &mut Bench) -> anyhow::Result<()> {
+    let keyring = Keyring::new(bench.keys.clone())?;
+    let holdings = keys::holdings(&*bench.store.records(), bench.now).await?;
+    for key in &bench.keys {
+        let name = keyring.name(key.purpose, key.number).context("the key was read from this keyring")?;
+        let mut line = format!("{:<8} {:>3}  ", key.purpose.as_str(), key.number);
+        line.push_str(if key.active { "seals and opens" } else { "opens          " });
+        if let Some(at) = key.activated_at {
+            write!(line, "  active since {}", shown(at))?;
+        }
+        let held = holdings.values().filter(|holding| holding.keys.contains(&name)).count();
+        println!("{line}  held by {held} of {} replicas", holdings.len());
+    }
+    if holdings.is_empty() {
+        println!("No replica was heard in the last minute.");
+    }
+    Ok(())
+}
+
+async fn activate(bench: &mut Bench, key: &OneKey) -> anyhow::Result<()> {
+    let purpose = Purpose::from(key.purpose);
+    let position = bench.position(purpose, key.number)?;
+    ensure!(!bench.keys[position].active, "{} key {} is active already", purpose.as_str(), key.number);
+    let lacking = lacking(bench, purpose, key.number).await?;
+    ensure!(
+        lacking.is_empty(),
+        "these replicas do not have the key yet and could not open what the others seal: {}. Give them the file, and \
+         wait until they have read it (ten seconds)",
+        lacking.join(", ")
+    );
+    for (at, other) in bench.keys.iter_mut().enumerate() {
+        if other.purpose == purpose {
+            other.active = at == position;
+        }
+    }
+    bench.keys[position].activated_at = Some(bench.now);
+    bench.save()?;
+    println!("{} key {} seals from now on. Give the file to every replica.", purpose.as_str(), key.number);
+    Ok(())
+}
+
+/// The living replicas without this key.
+async fn lacking(bench: &Bench, purpose: Purpose, number: u8) -> anyhow::Result<Vec<String>> {
+    let name =
+        Keyring::new(bench.keys.clone())?.name(purpose, number).context("the key is in the keyring")?;
+    let holdings = keys::holdings(&*bench.store.records(), bench.now).await?;
+    let lacks = |(replica, holding): (String, Holding)| (!holding.keys.contains(&name)).then_some(replica);
+    Ok(holdings.into_iter().filter_map(lacks).collect())
+}
+
+async fn retire(bench: &mut Bench, key: &OneKey, log_devices_out: bool) -> anyhow::Result<()> {
+    let (purpose, number) = (Purpose::from(key.purpose), key.number);
+    let position = bench.position(purpose, number)?;
+    ensure!(
+        !bench.keys[position].active,
+        "{} key {number} is active: add another and activate that first",
+        purpose.as_str()
+    );
+    match purpose {
+        // Nothing was ever sealed under a key that was never active.
+        _ if bench.keys[position].activated_at.is_none() && number > bench.active(purpose)?.number => {}
+        Purpose::Request => {
+            let ends = bench.request_rest_ends()?;
+            rested(ends, bench.now, "requests, cookies and user codes may still rest on it")?;
+        }
+        Purpose::Durable => {
+            let ends = bench.durable_rest_ends(number).await?;
+            let why =
+                "refresh tokens of devices may still rest on it; `--log-devices-out` retires it all the same";
+            if !log_devices_out {
+                rested(ends, bench.now, why)?;
+            }
+        }
+    }
+    bench.keys.remove(position);
+    bench.save()?;
+    println!("Retired {} key {number}. Give the file to every replica.", purpose.as_str());
+    Ok(())
+}
+
+/// Refuses until `ends`.
+fn rested(ends: Option<Timestamp>, now: Timestamp, why: &str) -> anyhow::Result<()> {
+    match ends {
+        Some(ends) if now >= ends => Ok(()),
+        Some(ends) => bail!("not before {}: {why}", shown(ends)),
+        None => bail!("it is not known when its successor became active: {why}. Activate a fresh key first"),
+    }
+}
+
+/// A moment for people.
+fn shown(at: Timestamp) -> String {
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(at.as_secs()))
+}
+
+impl From<KeyPurpose> for Purpose {
+    fn from(purpose: KeyPurpose) -> Self {
+        match purpose {
+            KeyPurpose::Request => Self::Request,
+            KeyPurpose::Durable => Self::Durable,
+        }
+    }
+}
