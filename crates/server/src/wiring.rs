@@ -7,11 +7,11 @@ use anyhow::Context;
 use device_grant_domain::client::DeviceClient;
 use device_grant_domain::store::RequestStore;
 use device_grant_domain::{
-    Clock, DeviceGrant, KeyMaterial, Keyring, Ports, Settings, SystemClock, SystemEntropy, Timestamp,
+    Clock, DeviceGrant, Entropy, KeyMaterial, Keyring, Ports, Settings, SystemClock, SystemEntropy, Timestamp,
 };
 use device_grant_store_dynamodb::{DynamoDbConfig, DynamoDbStore};
 use device_grant_store_embedded::{EmbeddedStore, MemoryStore};
-use device_grant_upstream::{OidcPool, OidcPoolConfig};
+use device_grant_upstream::{OidcPool, OidcPoolConfig, RemoteKeys};
 
 use crate::config::{KeyringSource, StoreConfig, Table};
 use crate::keyring_file;
@@ -92,6 +92,13 @@ pub(crate) fn pool(config: OidcPoolConfig) -> anyhow::Result<Arc<OidcPool>> {
     Ok(Arc::new(pool.context("the user pool cannot be used")?))
 }
 
+/// What clients publish. Nothing is fetched yet.
+pub(crate) fn client_keys(clients: &[DeviceClient]) -> anyhow::Result<RemoteKeys> {
+    let uris = clients.iter().filter_map(|client| client.auth.jwks_uri().cloned());
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    RemoteKeys::new(uris, Arc::new(SystemClock), &entropy).context("the keys of clients cannot be fetched")
+}
+
 /// The service over the machine's own clock and randomness.
 pub(crate) fn service(
     store: &Store,
@@ -101,7 +108,8 @@ pub(crate) fn service(
     settings: Settings,
 ) -> anyhow::Result<Arc<DeviceGrant>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let ports = Ports { store: store.port(), pool, clock, entropy: Arc::new(SystemEntropy) };
+    let client_keys = Arc::new(client_keys(&clients)?);
+    let ports = Ports { store: store.port(), pool, client_keys, clock, entropy: Arc::new(SystemEntropy) };
     let keyring = Arc::new(Keyring::new(keys)?);
     let clients = Arc::new(clients.into_iter().collect());
     Ok(Arc::new(DeviceGrant::new(ports, keyring, clients, settings)))

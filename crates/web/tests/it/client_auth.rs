@@ -96,7 +96,8 @@ async fn app_with_odd_names() -> TestApp {
 pub fn add_replica(app: &mut TestApp, pool: Arc<dyn UserPool>, clients: Arc<Clients>) -> usize {
     let first = &app.services[0];
     let (clock, entropy) = (first.clock.clone(), first.entropy.clone());
-    let ports = Ports { store: first.store.clone(), pool, clock, entropy };
+    let client_keys = client_keys(&clients, &clock, &entropy);
+    let ports = Ports { store: first.store.clone(), pool, client_keys, clock, entropy };
     let service = DeviceGrant::new(ports, first.keyring.clone(), clients, first.settings.clone());
     let web = WebConfig {
         service_name: "Example".to_owned(),
