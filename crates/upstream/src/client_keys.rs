@@ -126,3 +126,27 @@ impl Place {
         Timestamp::from_millis(self.fetched_at.load(Ordering::Relaxed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CA-15: keys come over https, or from this machine.
+    #[test]
+    fn keys_come_from_where_nobody_can_change_them() {
+        let accepts = |uri: &str| RemoteKeys::accepts(&uri.parse().unwrap());
+        for good in ["https://keys.example/jwks?v=1", "http://127.0.0.1:8080/jwks", "http://localhost/jwks"] {
+            assert!(accepts(good), "{good}");
+        }
+        for bad in [
+            "http://keys.example/jwks",
+            "http://127.0.0.1.example/jwks",
+            "https://me:pw@keys.example/",
+            "https://keys.example/#a",
+            "file:///etc/passwd",
+            "data:application/json,{}",
+        ] {
+            assert!(!accepts(bad), "{bad}");
+        }
+    }
+}

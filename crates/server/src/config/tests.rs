@@ -1,5 +1,7 @@
 //! What the configuration takes, and what it says of the rest.
 
+mod clients;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;

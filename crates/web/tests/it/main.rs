@@ -4,12 +4,15 @@
 mod app;
 mod browser;
 mod callback;
+mod client_assertion;
 mod client_auth;
 mod device_authorization;
 mod device_page;
+mod guessing;
 mod hostile;
 mod metadata;
 mod poll;
 mod races;
 mod refresh;
 mod sample_way;
+mod signer;
