@@ -4,11 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
-use device_grant_protocol::{AuthMethod, BasicCredentials, ClientId, ClientSecret, Scope};
+use device_grant_protocol::{AuthMethod, ClientId, ClientSecret, Scope};
+use url::Url;
 
+use crate::jws::SigningAlgorithm;
 use crate::pool::PoolClient;
+
+mod assertion;
+mod auth;
+mod failures;
+mod keys;
+mod secret;
+
+pub use assertion::{Audience, PrivateKeyJwt};
+pub use auth::{Assertion, AuthError, Credentials};
+pub(crate) use failures::FailureCounts;
+pub use keys::{ClientKeys, KeySource, KeysUnavailable};
+pub use secret::SecretHash;
 
 /// A device client, as an operator registered it.
 #[derive(Clone, Debug)]
@@ -44,11 +56,15 @@ pub enum ClientAuth {
     None,
     /// By a secret.
     Secret {
-        /// SHA-256 of the secret.
-        hash: [u8; 32],
+        /// The secret.
+        hash: SecretHash,
+        /// The one that takes its place: both are good while devices change over (CA-15).
+        next: Option<SecretHash>,
         /// Whether the secret may also come in the body. Basic always works (CA-01).
         post: bool,
     },
+    /// By a JWT that it signs (RFC 7523, OpenID Connect Core section 9).
+    PrivateKeyJwt(PrivateKeyJwt),
 }
 
 /// Which client of the pool a device client's tokens are made for.
@@ -81,7 +97,23 @@ pub struct Grants {
 impl ClientAuth {
     /// Authentication by a secret that is known.
     pub fn secret(secret: &ClientSecret, post: bool) -> Self {
-        Self::Secret { hash: sha256(secret.expose()), post }
+        Self::Secret { hash: SecretHash::of(secret.expose()), next: None, post }
+    }
+
+    /// Where it publishes its keys, if it does.
+    pub fn jwks_uri(&self) -> Option<&Url> {
+        match self {
+            Self::PrivateKeyJwt(PrivateKeyJwt { keys: KeySource::At(uri), .. }) => Some(uri),
+            _ => None,
+        }
+    }
+
+    /// What it may sign assertions with.
+    pub fn algorithms(&self) -> &[SigningAlgorithm] {
+        match self {
+            Self::PrivateKeyJwt(method) => &method.algorithms,
+            Self::None | Self::Secret { .. } => &[],
+        }
     }
 
     /// The methods it accepts, in the metadata's terms.
@@ -90,35 +122,9 @@ impl ClientAuth {
             Self::None => &[AuthMethod::None],
             Self::Secret { post: false, .. } => &[AuthMethod::ClientSecretBasic],
             Self::Secret { post: true, .. } => &[AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost],
+            Self::PrivateKeyJwt(_) => &[AuthMethod::PrivateKeyJwt],
         }
     }
-}
-
-/// What a request says about its sender.
-#[derive(Default)]
-pub struct Credentials<'a> {
-    /// The value of its `Authorization` header.
-    pub header: Option<&'a [u8]>,
-    /// `client_id`, from the body or, in the sample's way, from the query.
-    pub client_id: Option<&'a str>,
-    /// `client_secret`, from the body.
-    pub client_secret: Option<&'a str>,
-    /// Whether a `client_assertion` came along.
-    pub assertion: bool,
-}
-
-/// Why a client was not authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// Nobody is named.
-    #[error("client_id is missing")]
-    Missing,
-    /// More than one way of authenticating (CA-06).
-    #[error("more than one way of client authentication")]
-    Several,
-    /// Unknown client, wrong secret, wrong method: nobody is told which.
-    #[error("client authentication failed")]
-    Failed,
 }
 
 /// The registered clients.
@@ -135,69 +141,12 @@ impl Clients {
     pub fn iter(&self) -> impl Iterator<Item = &DeviceClient> {
         self.0.values().map(Arc::as_ref)
     }
-
-    /// Finds out who sends a request, before anything else is looked at (TP-19).
-    pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Arc<DeviceClient>, AuthError> {
-        match credentials {
-            // A JWT among them makes it a matter of the client, not of the form (RFC 7521 section 4.2.1).
-            Credentials { assertion: true, .. } => Err(AuthError::Failed),
-            Credentials { header: Some(_), client_secret: Some(_), .. } => Err(AuthError::Several),
-            Credentials { header: Some(header), client_id, .. } => self.by_header(header, *client_id),
-            Credentials { client_id: None, client_secret: None, .. } => Err(AuthError::Missing),
-            Credentials { client_id: None, .. } => Err(AuthError::Failed),
-            Credentials { client_id: Some(id), client_secret, .. } => self.by_body(id, *client_secret),
-        }
-    }
-
-    fn by_header(&self, header: &[u8], client_id: Option<&str>) -> Result<Arc<DeviceClient>, AuthError> {
-        let credentials = BasicCredentials::parse(header).map_err(|_| AuthError::Failed)?;
-        let reading =
-            credentials.readings().find_map(|(id, secret)| self.with_secret(id, secret.expose(), |_| true));
-        let client = reading.ok_or(AuthError::Failed)?;
-        // A `client_id` beside the header must name the same client (CA-07, LG-03).
-        if client_id.is_some_and(|id| id != client.id.as_str()) {
-            return Err(AuthError::Failed);
-        }
-        Ok(client)
-    }
-
-    fn by_body(&self, id: &str, secret: Option<&str>) -> Result<Arc<DeviceClient>, AuthError> {
-        let found = match secret {
-            Some(secret) => self.with_secret(id, secret, |post| post),
-            None => self.named(id).filter(|client| matches!(client.auth, ClientAuth::None)),
-        };
-        found.ok_or(AuthError::Failed)
-    }
-
-    fn with_secret(
-        &self,
-        id: &str,
-        secret: &str,
-        allowed: impl Fn(bool) -> bool,
-    ) -> Option<Arc<DeviceClient>> {
-        let presented = sha256(secret);
-        self.named(id).filter(|client| match &client.auth {
-            ClientAuth::None => false,
-            ClientAuth::Secret { hash, post } => {
-                allowed(*post) && verify_slices_are_equal(hash, &presented).is_ok()
-            }
-        })
-    }
-
-    fn named(&self, id: &str) -> Option<Arc<DeviceClient>> {
-        let id = id.parse::<ClientId>().ok()?;
-        self.find(&id).cloned()
-    }
 }
 
 impl FromIterator<DeviceClient> for Clients {
     fn from_iter<I: IntoIterator<Item = DeviceClient>>(clients: I) -> Self {
         Self(clients.into_iter().map(|client| (client.id.clone(), Arc::new(client))).collect())
     }
-}
-
-fn sha256(secret: &str) -> [u8; 32] {
-    digest(&SHA256, secret.as_bytes()).as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }
 
 /// A public client that may do nothing much.

@@ -160,6 +160,11 @@ impl Claims {
         let seconds = value.as_f64().filter(|seconds| *seconds >= 0.0)?;
         Some(Timestamp::default() + Duration::try_from_secs_f64(seconds.floor()).ok()?)
     }
+
+    /// Whether the moment in the claim `name` has come by `latest`; also if there is no such claim.
+    pub fn has_come(&self, name: &str, latest: Timestamp) -> bool {
+        self.get(name).is_none() || self.time(name).is_some_and(|time| time <= latest)
+    }
 }
 
 impl From<Map<String, Value>> for Claims {

@@ -42,9 +42,18 @@ impl DeviceGrant {
             Ok(outcome) => outcome,
             Err(unavailable) => {
                 tracing::warn!(request = %id, error = %unavailable, "a poll cannot be decided");
-                PollOutcome::Undecidable(self.pace.interval(&id).unwrap_or(self.settings.interval))
+                PollOutcome::Undecidable(self.interval(&id))
             }
         }
+    }
+
+    /// The pace that a poll keeps of which nothing more is known than its device code, in seconds.
+    pub fn present_interval(&self, device_code: &DeviceCode) -> u32 {
+        self.interval(&RequestId::of(device_code))
+    }
+
+    fn interval(&self, id: &RequestId) -> u32 {
+        self.pace.interval(id).unwrap_or(self.settings.interval)
     }
 
     async fn try_poll(

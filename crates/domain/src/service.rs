@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::client::{Clients, DeviceClient, PoolBinding};
+use crate::client::{ClientKeys, Clients, DeviceClient, FailureCounts, PoolBinding};
 use crate::codes::CodeFormat;
 use crate::entropy::Entropy;
 use crate::guesses::GuessLimits;
@@ -48,6 +48,12 @@ pub struct Settings {
     pub grow_user_codes: bool,
     /// Starts per minute.
     pub start_limits: StartLimits,
+    /// Wrong secrets that one network may show for one client in a minute, on each replica (CA-09).
+    pub wrong_secret_limit: u32,
+    /// How far other clocks may be from ours when the times in an ID token, an assertion or a proof are checked (HI-14).
+    pub leeway: Duration,
+    /// The furthest ahead that a client assertion may end (CA-12).
+    pub assertion_life: Duration,
     /// Authorize is refused when less than this is left of the codes' life.
     pub min_trip: Duration,
     /// The longest an exchange may take at the pool.
@@ -79,6 +85,11 @@ impl Settings {
         self.at("/device")
     }
 
+    /// Our issuer identifier (RFC 8414 section 2): the public origin.
+    pub fn issuer(&self) -> String {
+        self.public_url.origin().ascii_serialization()
+    }
+
     /// `path` below our public URL.
     pub fn at(&self, path: &str) -> Url {
         let mut url = self.public_url.clone();
@@ -107,6 +118,8 @@ pub struct DeviceGrant {
     pub settings: Settings,
     /// Work that outlives the answer it was begun for; waited for at shutdown.
     pub tasks: TaskTracker,
+    pub(crate) client_keys: Arc<dyn ClientKeys>,
+    pub(crate) failures: FailureCounts,
     pub(crate) pace: PaceBook,
     pub(crate) starts: StartCounts,
     pub(crate) tally: Tally,
@@ -121,6 +134,8 @@ pub struct Ports {
     pub records: Arc<dyn RecordStore>,
     /// Who signs people in.
     pub pool: Arc<dyn UserPool>,
+    /// Where clients publish their keys.
+    pub client_keys: Arc<dyn ClientKeys>,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -130,24 +145,23 @@ pub struct Ports {
 impl DeviceGrant {
     /// A service with nothing in its memory yet.
     pub fn new(ports: Ports, keyring: Arc<Keyring>, clients: Arc<Clients>, settings: Settings) -> Self {
-        let Ports { store, records, pool, clock, entropy } = ports;
-        let starts = StartCounts::new(settings.start_limits);
-        let (tasks, pace) = (TaskTracker::new(), PaceBook::new(PACE_BOOK_CAPACITY));
-        let (tally, key_watch) = (Tally::default(), KeyWatch::default());
+        let Ports { store, records, pool, client_keys, clock, entropy } = ports;
         Self {
+            tasks: TaskTracker::new(),
+            failures: FailureCounts::new(settings.wrong_secret_limit),
+            pace: PaceBook::new(PACE_BOOK_CAPACITY),
+            starts: StartCounts::new(settings.start_limits),
+            tally: Tally::default(),
+            key_watch: KeyWatch::default(),
             store,
             records,
             pool,
+            client_keys,
             clock,
             entropy,
             keyring,
             clients,
             settings,
-            tasks,
-            pace,
-            starts,
-            tally,
-            key_watch,
         }
     }
 

@@ -16,7 +16,8 @@ pub use error::{ErrorCode, ErrorResponse};
 pub use form::{FormError, Params};
 pub use ids::{ClientId, InvalidClientId};
 pub use messages::{
-    DeviceAuthorizationResponse, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, TokenResponse, token_type,
+    CLIENT_ASSERTION_TYPE_JWT_BEARER, DeviceAuthorizationResponse, GRANT_TYPE_DEVICE_CODE,
+    GRANT_TYPE_REFRESH_TOKEN, TokenResponse, token_type,
 };
 pub use metadata::{AuthMethod, ServerMetadata};
 pub use scope::{InvalidScope, Scope};

@@ -8,6 +8,9 @@ pub const GRANT_TYPE_DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:devic
 /// `grant_type` of a refresh (RFC 6749 section 6).
 pub const GRANT_TYPE_REFRESH_TOKEN: &str = "refresh_token";
 
+/// `client_assertion_type` of a JWT (RFC 7523 section 2.2).
+pub const CLIENT_ASSERTION_TYPE_JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// The answer to a start (RFC 8628 section 3.2).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeviceAuthorizationResponse {

@@ -8,6 +8,8 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// Secret in the body.
     ClientSecretPost,
+    /// A JWT that the client signs (RFC 7523).
+    PrivateKeyJwt,
     /// A public client: it only names itself.
     None,
 }
@@ -18,6 +20,7 @@ impl AuthMethod {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
             Self::None => "none",
         }
     }
@@ -39,12 +42,18 @@ pub struct ServerMetadata {
     pub grant_types_supported: Vec<String>,
     /// Never left out: its default is Basic alone.
     pub token_endpoint_auth_methods_supported: Vec<AuthMethod>,
+    /// Present when `private_key_jwt` is among the methods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// Present when the pool can revoke.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint: Option<String>,
     /// Present with `revocation_endpoint`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint_auth_methods_supported: Option<Vec<AuthMethod>>,
+    /// Present with `revocation_endpoint` when `private_key_jwt` is among its methods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// Every scope that some client may ask for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes_supported: Option<Vec<String>>,

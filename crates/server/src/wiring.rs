@@ -8,11 +8,11 @@ use device_grant_domain::client::DeviceClient;
 use device_grant_domain::records::RecordStore;
 use device_grant_domain::store::RequestStore;
 use device_grant_domain::{
-    Clock, DeviceGrant, KeyMaterial, Keyring, Ports, Settings, SystemClock, SystemEntropy, Timestamp,
+    Clock, DeviceGrant, Entropy, KeyMaterial, Keyring, Ports, Settings, SystemClock, SystemEntropy, Timestamp,
 };
 use device_grant_store_dynamodb::{DynamoDbConfig, DynamoDbStore};
 use device_grant_store_embedded::{EmbeddedStore, MemoryStore, OpenError};
-use device_grant_upstream::{OidcPool, OidcPoolConfig};
+use device_grant_upstream::{OidcPool, OidcPoolConfig, RemoteKeys};
 
 use crate::config::{KeyringSource, StoreConfig, Table};
 use crate::keyring_file;
@@ -116,6 +116,13 @@ pub(crate) fn pool(config: OidcPoolConfig) -> anyhow::Result<Arc<OidcPool>> {
     Ok(Arc::new(pool.context("the user pool cannot be used")?))
 }
 
+/// What clients publish. Nothing is fetched yet.
+pub(crate) fn client_keys(clients: &[DeviceClient]) -> anyhow::Result<RemoteKeys> {
+    let uris = clients.iter().filter_map(|client| client.auth.jwks_uri().cloned());
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    RemoteKeys::new(uris, Arc::new(SystemClock), &entropy).context("the keys of clients cannot be fetched")
+}
+
 /// The service over the machine's own clock and randomness.
 pub(crate) fn service(
     store: &Store,
@@ -129,6 +136,7 @@ pub(crate) fn service(
         store: store.port(),
         records: store.records(),
         pool,
+        client_keys: Arc::new(client_keys(&clients)?),
         clock,
         entropy: Arc::new(SystemEntropy),
     };

@@ -5,6 +5,8 @@ use std::time::Duration;
 use device_grant_domain::jws::SigningAlgorithm;
 use url::{Host, Url};
 
+use crate::http::Bounds;
+
 /// The longest leeway that may be set for the times in an ID token (IT-02).
 pub const MAX_LEEWAY: Duration = Duration::from_mins(5);
 
@@ -66,6 +68,16 @@ impl OidcPoolConfig {
         self.total_timeout.min(MAX_SIDE_CALL)
     }
 
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            connect_timeout: self.connect_timeout,
+            total_timeout: self.total_timeout,
+            answer_limit: self.answer_limit,
+            max_parallel_calls: self.max_parallel_calls,
+            plain_http: self.is_plain_http(),
+        }
+    }
+
     /// Whether the issuer is one that is spoken to without TLS.
     pub(crate) fn is_plain_http(&self) -> bool {
         self.issuer.starts_with("http://")
@@ -122,6 +134,9 @@ pub enum ConfigError {
     /// Plain http where it is not allowed (UP-04).
     #[error("the issuer is reached over https; plain http is for development, on this machine only")]
     PlainHttp,
+    /// Not a place that keys are fetched from.
+    #[error("a jwks_uri is an https URL without credentials; plain http is for this machine only")]
+    JwksUri,
     /// More than [`MAX_LEEWAY`].
     #[error("the leeway is at most {} seconds", MAX_LEEWAY.as_secs())]
     Leeway,

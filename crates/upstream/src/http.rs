@@ -1,4 +1,4 @@
-//! The one door to the pool: https, no redirects, bounded in time, in size and in number.
+//! The one door to the outside: https, no redirects, bounded in time, in size and in number.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -11,7 +11,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect, retry};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::config::{ConfigError, OidcPoolConfig};
+use crate::config::ConfigError;
 use crate::retry_after;
 
 /// A connection is kept no longer than this, so that few requests meet one that the pool is just closing.
@@ -25,7 +25,18 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// Calls to the pool.
+/// What no call gets beyond.
+pub(crate) struct Bounds {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) total_timeout: Duration,
+    /// Bytes of an answer.
+    pub(crate) answer_limit: usize,
+    pub(crate) max_parallel_calls: usize,
+    /// Whether what is called is on this machine and speaks http without TLS.
+    pub(crate) plain_http: bool,
+}
+
+/// Calls to the pool, or to where a client publishes its keys.
 pub(crate) struct Http {
     client: Client,
     clock: Arc<dyn Clock>,
@@ -66,7 +77,7 @@ pub(crate) enum CallError {
 
 impl Http {
     pub(crate) fn new(
-        config: &OidcPoolConfig,
+        bounds: &Bounds,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, ConfigError> {
@@ -75,12 +86,12 @@ impl Http {
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.total_timeout)
+            .connect_timeout(bounds.connect_timeout)
+            .timeout(bounds.total_timeout)
             .pool_idle_timeout(IDLE)
-            .https_only(!config.is_plain_http());
-        if config.is_plain_http() {
-            // No endpoint of such a pool uses TLS, and a machine for development may have no certificates at all.
+            .https_only(!bounds.plain_http);
+        if bounds.plain_http {
+            // Nothing there uses TLS, and a machine for development may have no certificates at all.
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| ConfigError::HttpClient(root_cause(error)))?;
@@ -88,8 +99,8 @@ impl Http {
             client,
             clock,
             entropy,
-            places: Semaphore::new(config.max_parallel_calls),
-            answer_limit: config.answer_limit,
+            places: Semaphore::new(bounds.max_parallel_calls),
+            answer_limit: bounds.answer_limit,
             not_before: Mutex::default(),
         })
     }

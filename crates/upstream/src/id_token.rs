@@ -91,8 +91,7 @@ impl Signed {
         if iat > now + leeway || iat > exp {
             return Err(Refused("its iat lies ahead of this machine's clock, or after its exp"));
         }
-        let has_begun = |nbf| nbf <= now + leeway;
-        if self.claims.get("nbf").is_some() && !self.claims.time("nbf").is_some_and(has_begun) {
+        if !self.claims.has_come("nbf", now + leeway) {
             return Err(Refused("its nbf lies ahead of this machine's clock"));
         }
         Ok(())

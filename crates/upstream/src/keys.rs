@@ -43,7 +43,7 @@ impl KeyStore {
         within: Duration,
     ) -> Result<(), PoolProblem> {
         let problem = |what: &dyn std::fmt::Display| {
-            PoolProblem(format!("the pool's keys cannot be had from {jwks_uri}: {what}"))
+            PoolProblem(format!("the keys cannot be had from {jwks_uri}: {what}"))
         };
         let answer = http.get(jwks_uri, within).await.map_err(|error| problem(&error))?;
         if !answer.status.is_success() {
@@ -76,10 +76,10 @@ impl KeyStore {
         if now < search.cool_until {
             return search.problem.clone().map_or(Ok(None), Err);
         }
-        // Also after a failure, and after a look that its caller gave up: a pool that is away is not helped by more
+        // Also after a failure, and after a look that its caller gave up: whoever is away is not helped by more
         // requests.
         search.cool_until = now + cool_down;
-        search.problem = Some(PoolProblem("the last look for the pool's keys was broken off".to_owned()));
+        search.problem = Some(PoolProblem("the last look for the keys was broken off".to_owned()));
         search.problem = load(self).await.err();
         if let Some(problem) = &search.problem {
             return Err(problem.clone());

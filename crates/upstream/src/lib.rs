@@ -4,9 +4,12 @@
 //! Core and Discovery. Everything goes through one bounded HTTP client, to the configured issuer and to the endpoints
 //! of its accepted discovery document, and nowhere else. Tokens are handed on only after the ID token was checked in
 //! full; no code, token or secret is ever logged, and the pool's own error texts end here.
+//!
+//! [`RemoteKeys`] fetches what device clients publish at their `jwks_uri`, through a client of the same making.
 
 mod account;
 mod authorize;
+mod client_keys;
 mod config;
 mod discovery;
 mod exchange;
@@ -20,5 +23,6 @@ mod retry_after;
 mod revoke;
 mod token;
 
+pub use client_keys::RemoteKeys;
 pub use config::{ConfigError, MAX_LEEWAY, OidcPoolConfig};
 pub use pool::OidcPool;

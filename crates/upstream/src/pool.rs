@@ -37,7 +37,7 @@ impl OidcPool {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, ConfigError> {
         let issuer = config.check()?;
-        let http = Arc::new(Http::new(&config, Arc::clone(&clock), entropy)?);
+        let http = Arc::new(Http::new(&config.bounds(), Arc::clone(&clock), entropy)?);
         let config = Arc::new(config);
         let directory = Directory::new((Arc::clone(&config), &issuer), Arc::clone(&http), Arc::clone(&clock));
         Ok(Self { config, clock, http, directory })

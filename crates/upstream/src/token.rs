@@ -41,7 +41,8 @@ pub(crate) fn authenticate<'a>(
             form.push(("client_secret", secret.expose()));
             None
         }
-        (AuthMethod::None, _) | (_, None) => {
+        // No pool client is registered with keys of ours.
+        (AuthMethod::None | AuthMethod::PrivateKeyJwt, _) | (_, None) => {
             form.push(("client_id", &client.client_id));
             None
         }

@@ -68,8 +68,7 @@ impl OAuthError {
         Self { retry_after: Some(wait), ..self }
     }
 
-    fn too_many(wait: Duration) -> Self {
-        let words = "too many device authorizations from this network";
+    fn too_many(wait: Duration, words: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         let error = Self::described(ErrorCode::TemporarilyUnavailable, words).retry_after(wait);
         Self { status: StatusCode::TOO_MANY_REQUESTS, ..error }
     }
@@ -86,6 +85,8 @@ impl From<AuthError> for OAuthError {
         match error {
             AuthError::Missing | AuthError::Several => Self::invalid_request(error.to_string()),
             AuthError::Failed => Self::described(ErrorCode::InvalidClient, error.to_string()),
+            AuthError::Throttled(wait) => Self::too_many(wait, error.to_string()),
+            AuthError::Undecided => Self::unavailable(),
         }
     }
 }
@@ -97,7 +98,9 @@ impl From<StartError> for OAuthError {
             StartError::UnauthorizedClient => {
                 Self::described(ErrorCode::UnauthorizedClient, error.to_string())
             }
-            StartError::TooMany(wait) => Self::too_many(*wait),
+            StartError::TooMany(wait) => {
+                Self::too_many(*wait, "too many device authorizations from this network")
+            }
             StartError::NoCodeFree => {
                 tracing::error!(%error, "a request was not started");
                 Self::unavailable()

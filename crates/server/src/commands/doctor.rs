@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use device_grant_domain::client::ClientKeys;
 use device_grant_domain::pool::UserPool;
 use device_grant_domain::{Clock, SystemClock, Timestamp};
 use device_grant_store_embedded::OpenError;
@@ -34,6 +35,7 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     findings.push(("keys", keys(&config)));
     findings.push(("store", store(&config).await));
     findings.extend(pool(&config).await.into_iter().map(|finding| ("user pool", finding)));
+    findings.extend(client_keys(&config).await.into_iter().map(|finding| ("client keys", finding)));
     findings.push(("clock", clock(&config).await));
     for (what, finding) in &findings {
         let (mark, words) = match finding {
@@ -122,6 +124,23 @@ async fn pool(config: &Config) -> Vec<Finding> {
         && let Some(client) = with_own_pool_client(config.clients.iter())
     {
         findings.push(pairwise(client.id.as_str(), facts.pairwise_only));
+    }
+    findings
+}
+
+/// Whether each `jwks_uri` has keys.
+async fn client_keys(config: &Config) -> Vec<Finding> {
+    let remote = match wiring::client_keys(&config.clients) {
+        Ok(remote) => remote,
+        Err(error) => return vec![Broken(format!("{error:#}"))],
+    };
+    let mut findings = Vec::new();
+    for client in &config.clients {
+        let Some(uri) = client.auth.jwks_uri() else { continue };
+        findings.push(match remote.keys(uri, None).await {
+            Ok(_) => Good(format!("{uri} has keys of {}", client.id)),
+            Err(problem) => Broken(format!("{} cannot authenticate: {problem}", client.id)),
+        });
     }
     findings
 }

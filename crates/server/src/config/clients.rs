@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use device_grant_domain::client::{ClientAuth, DeviceClient, Grants, PoolBinding, TokenSet};
+use device_grant_domain::client::{DeviceClient, Grants, PoolBinding, TokenSet};
 use device_grant_protocol::{
     ClientId, ClientSecret, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, Scope,
 };
 
 use super::document::Settings;
 use super::problem::Problems;
-use super::{secrets, service};
+use super::{client_auth, secrets, service};
 
 const LINES: &str = r#"at least one device client, a [[client]]. Write lines such as
 
@@ -51,7 +51,7 @@ pub(super) fn build(clients: &[Settings], service: &Settings, problems: &mut Pro
 fn client(settings: &Settings, service: &Settings, problems: &mut Problems) -> Option<DeviceClient> {
     let id = id(settings, problems);
     let secret = secrets::read(settings, "client.secret", "client.secret_file", problems);
-    let auth = auth(settings, secret.as_ref(), problems);
+    let auth = client_auth::build(settings, secret.as_ref(), problems);
     let pool_client = pool_binding(settings, service, secret, problems);
     let scopes = scope(settings, "client.scopes", problems);
     let extra_scopes = scope(settings, "client.extra_scopes", problems).unwrap_or_default();
@@ -86,58 +86,6 @@ fn id(settings: &Settings, problems: &mut Problems) -> Option<ClientId> {
         return None;
     };
     text.parse().map_err(|error| problems.add(settings.wrong(PATH, format!("an id ({error})")))).ok()
-}
-
-fn auth(settings: &Settings, secret: Option<&ClientSecret>, problems: &mut Problems) -> Option<ClientAuth> {
-    const METHOD: &str = "client.auth_method";
-    const HASH: &str = "client.secret_hash";
-    let hash = settings.text(HASH).and_then(|text| {
-        let hash = hash(text);
-        if hash.is_none() {
-            problems.add(settings.wrong(HASH, "sha256: and 64 hexadecimal digits"));
-        }
-        hash
-    });
-    if secret.is_some() && settings.text(HASH).is_some() {
-        problems.add(settings.wrong(HASH, "either this or the secret itself"));
-    }
-    let has_secret =
-        ["client.secret", "client.secret_file", HASH].iter().any(|path| settings.text(path).is_some());
-    let post = match (settings.text(METHOD), has_secret) {
-        (Some("none"), false) => return Some(ClientAuth::None),
-        (Some("none"), true) => {
-            problems.add(settings.wrong(METHOD, "a method with a secret, since the client has one"));
-            return None;
-        }
-        (Some(_), false) => {
-            settings.miss(
-                "client.secret_file",
-                "the secret of the client, as secret, secret_file or secret_hash",
-                problems,
-            );
-            return None;
-        }
-        (None, false) => {
-            // What was written but refused has its own problem already.
-            let expected = "\"none\" for a public client; or a secret, as secret, secret_file or secret_hash";
-            settings.miss(METHOD, expected, problems);
-            return None;
-        }
-        (method, true) => method != Some("client_secret_basic"),
-    };
-    match (secret, hash) {
-        (Some(secret), _) => Some(ClientAuth::secret(secret, post)),
-        (None, hash) => hash.map(|hash| ClientAuth::Secret { hash, post }),
-    }
-}
-
-fn hash(text: &str) -> Option<[u8; 32]> {
-    let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64 && digits.is_ascii())?;
-    let mut hash = [0; 32];
-    for (byte, at) in hash.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
-    }
-    Some(hash)
 }
 
 fn pool_binding(

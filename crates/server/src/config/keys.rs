@@ -120,8 +120,6 @@ pub(crate) const LATER: &[(&str, &str)] = &[
     ("polls.poll_pace", "no such key: each replica watches the pace in its own memory"),
     ("keyring.kms", "keyring.file or keyring.keys"),
     ("keyring.secret_manager", "keyring.file or keyring.keys"),
-    ("client.jwks_file", "a client secret: this version has no private_key_jwt yet"),
-    ("client.jwks_uri", "a client secret: this version has no private_key_jwt yet"),
     ("client.policies", "no such key: this version has no policies yet"),
 ];
 
@@ -155,7 +153,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("upstream.authorize_params", Kind::Map, "Further parameters of every trip to the pool, such as `{ identity_provider = \"COGNITO\" }`."),
     Key::new("upstream.account_claim", Kind::Text, "The claim that names one person across two clients of the pool. `sub` unless the pool gives pairwise subjects (Entra: `oid`).")
         .text("sub"),
-    Key::new("upstream.leeway_s", Kind::Whole(0, 300), "How far the pool's clock may be from ours when the times of an ID token are checked, in seconds.")
+    Key::new("upstream.leeway_s", Kind::Whole(0, 300), "How far other clocks may be from ours, in seconds, when the times in an ID token of the pool or in a device's client assertion are checked. One number for all of them.")
         .whole(60),
     Key::new("upstream.timeout_s", Kind::Whole(1, 15), "The longest a call of the pool may take, in seconds.").whole(10),
     Key::new("codes.user_code_format", Kind::Text, "The alphabet of user codes in the sample's letters: `#` digits, `a` and `A` letters, `b` and `B` letters without vowels and Y, `!` special characters.")
@@ -208,14 +206,25 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("limits.starts_per_minute_of_a_client_alarm", Kind::Whole(1, 100_000_000), "Requests that one client starts in a minute, on one replica, before the log says so. Nobody is refused: a whole fleet shares one `client_id`. A ceiling is `client.starts_per_minute`.").whole(6000),
     Key::new("limits.guesses_per_code_life", Kind::Whole(1, 10_000), "User codes that one account, and one browser session, may try in vain in `codes.lifetime_s`.").whole(20),
     Key::new("limits.guesses_per_code_life_per_network", Kind::Whole(1, 10_000), "User codes that all people in one network may try in vain in `codes.lifetime_s`. A full network refuses only accounts that have missed before: a guesser locks nobody else out.").whole(60),
+    Key::new("limits.wrong_secrets_per_minute", Kind::Whole(1, 10_000), "Wrong secrets that one network may show for one client in a minute, on each replica. Beyond it that client is refused there for the rest of the minute, right secret or not, with 429 (polls: `slow_down`) and `Retry-After`; elsewhere it goes on.").whole(100),
+    Key::new("limits.assertion_life_s", Kind::Whole(10, 86_400), "The furthest ahead that the `exp` of a client assertion may lie, in seconds; `upstream.leeway_s` comes on top.").whole(600),
     Key::new("log.format", Kind::OneOf(&["json", "human"], &[]), "How log lines look, on standard error.").text("json"),
     Key::new("log.level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"], &[]), "What is logged. No level logs a code, a token or a secret.").text("info"),
     Key::new("client.id", Kind::Text, "The `client_id` of the device client."),
     Key::new("client.name", Kind::Text, "What people see when they are asked to approve; without it, the id."),
-    Key::new("client.auth_method", Kind::OneOf(&["client_secret_basic", "client_secret_post", "none"], &["private_key_jwt"]), "How the client proves itself. `none` makes it a public client; with a secret and without this both ways are good."),
+    Key::new("client.auth_method", Kind::OneOf(&["client_secret_basic", "client_secret_post", "private_key_jwt", "none"], &[]), "How the client proves itself. `none` makes it a public client; `private_key_jwt` wants its public keys; with a secret and without this both ways of showing it are good."),
     Key::new("client.secret", Kind::Secret, "Its secret."),
     Key::new("client.secret_file", Kind::Text, "A file with the secret instead."),
     Key::new("client.secret_hash", Kind::Secret, "The SHA-256 of the secret instead, as `sha256:` and 64 hexadecimal digits."),
+    Key::new("client.next_secret", Kind::Secret, "A second secret that is good as well, while devices change over to it. Afterwards it takes the place of the first. (At the pool the first is used.)"),
+    Key::new("client.next_secret_file", Kind::Text, "A file with that secret instead."),
+    Key::new("client.next_secret_hash", Kind::Secret, "The SHA-256 of that secret instead."),
+    Key::new("client.jwks_file", Kind::Text, "For `private_key_jwt`: a file with the client's public keys, a JWK set. Old and new keys may stand there side by side. RSA keys have 2048 bits at least."),
+    Key::new("client.jwks_uri", Kind::Text, "For `private_key_jwt`: where the client publishes that set; https. It is fetched when it is needed, kept for a quarter of an hour, and looked at again for an unknown `kid`, every ten seconds at most; a new key should be published that much before it signs."),
+    Key::new("client.assertion_algorithms", Kind::Texts, "For `private_key_jwt`: what it may sign with. Never `none` nor an HMAC.")
+        .texts(&["ES256", "ES384", "EdDSA", "PS256", "RS256"]),
+    Key::new("client.assertion_audience", Kind::OneOf(&["issuer", "endpoint"], &[]), "For `private_key_jwt`: the `aud` of its assertions. `issuer`: `public_url` without a slash at its end, and nothing else. `endpoint`: also the URL of the endpoint, for clients that know no better.")
+        .text("issuer"),
     Key::new("client.upstream_client_id", Kind::Text, "Its own client at the pool. `same`: its own id and secret, as in the AWS sample. Without it the service's pool client is shared, and refresh tokens are handed out sealed."),
     Key::new("client.upstream_client_secret", Kind::Secret, "The secret of that pool client; none for a public one."),
     Key::new("client.upstream_client_secret_file", Kind::Text, "A file with that secret instead."),

@@ -1,5 +1,6 @@
 //! The configuration: a file, the environment over it, and everything that is wrong with them at once.
 
+mod client_auth;
 mod clients;
 mod codes;
 mod document;

@@ -1,5 +1,7 @@
 //! What the configuration takes, and what it says of the rest.
 
+mod clients;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -102,7 +104,7 @@ secrets = "hunter2"
 [[client]]
 id = "tv"
 auth_method = "private_key_jwt"
-jwks_uri = "https://a.example"
+jwks_uri = "http://a.example"
 "#;
     let told = problems(text, &[("POLLING_INTERVAL", "soon"), ("DEVICE_GRANT__STORE__KIN", "x")]);
     let expected = [
@@ -114,8 +116,7 @@ jwks_uri = "https://a.example"
         "f.toml:8: client[1].auth_method: found nothing, expected \"none\" for a public client; or a secret",
         "f.toml:10: client[1].secrets: found an unknown key, expected `client.secret`",
         "f.toml:12: client[2].id: found \"tv\", expected an id that no other client has",
-        "f.toml:13: client[2].auth_method: found \"private_key_jwt\", which this version does not have yet",
-        "f.toml:14: client[2].jwks_uri: found what this version does not have yet, expected a client secret",
+        "f.toml:14: client[2].jwks_uri: found \"http://a.example\", expected an https URL without credentials",
         "f.toml: upstream.client_id: found nothing",
         "f.toml: upstream.issuer: found nothing",
         "environment variable DEVICE_GRANT__STORE__KIN: store.kin: found an unknown key, expected `store.kind`",

@@ -124,7 +124,7 @@ async fn the_exchange_sends_everything_once() {
         match method {
             AuthMethod::ClientSecretBasic => {}
             AuthMethod::ClientSecretPost => expected.extend([("client_id", "tv"), ("client_secret", SECRET)]),
-            AuthMethod::None => expected.push(("client_id", "app")),
+            AuthMethod::PrivateKeyJwt | AuthMethod::None => expected.push(("client_id", "app")),
         }
         let form: Vec<_> = request.form.iter().map(|pair| (pair.0.as_str(), pair.1.as_str())).collect();
         assert_eq!(form, expected);

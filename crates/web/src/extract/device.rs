@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
-use device_grant_domain::client::{Credentials, DeviceClient};
+use device_grant_domain::client::{Assertion, AuthError, Credentials, DeviceClient};
 use device_grant_protocol::Params;
 
+use super::Network;
 use crate::error::OAuthError;
 use crate::state::AppState;
 
@@ -17,6 +18,9 @@ const SAMPLE_PARAMETERS: [&str; 4] = ["client_id", "scope", "device_code", "gran
 
 /// A request to one of the device's endpoints.
 pub(crate) struct DeviceCall {
+    /// Of the endpoint: every route to one is exact.
+    path: String,
+    network: Network,
     headers: HeaderMap,
     body: Params,
     query: Params,
@@ -26,27 +30,38 @@ impl FromRequest<AppState> for DeviceCall {
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, OAuthError> {
-        let query = Params::parse(request.uri().query().unwrap_or_default().as_bytes())?;
-        let headers = request.headers().clone();
-        let body = Bytes::from_request(request, state)
+        let (mut parts, body) = request.into_parts();
+        let Ok(network) = Network::from_request_parts(&mut parts, state).await;
+        let path = parts.uri.path().to_owned();
+        let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
+        let headers = parts.headers.clone();
+        let body = Bytes::from_request(Request::from_parts(parts, body), state)
             .await
             .map_err(|_| OAuthError::invalid_request("the body is too large or broken"))?;
         if !body.is_empty() {
             check_media_type(&headers)?;
         }
-        Self::new(headers, Params::parse(&body)?, query)
+        let call = Self { path, network, headers, body: Params::parse(&body)?, query };
+        call.check()?;
+        Ok(call)
     }
 }
 
 impl DeviceCall {
-    fn new(headers: HeaderMap, body: Params, query: Params) -> Result<Self, OAuthError> {
+    fn check(&self) -> Result<(), OAuthError> {
         // CA-04: whoever writes a secret into a URL writes it into every log on the way.
-        if query.mentions("client_secret") || query.mentions("client_assertion") {
+        if self.query.mentions("client_secret") || self.query.mentions("client_assertion") {
             return Err(OAuthError::invalid_request("client credentials may not stand in the URL"));
         }
-        let call = Self { headers, body, query };
-        call.refuse_repeats()?;
-        Ok(call)
+        if self.headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(OAuthError::invalid_request("two Authorization headers"));
+        }
+        self.refuse_repeats()
+    }
+
+    /// From where it comes.
+    pub(crate) fn network(&self) -> &str {
+        &self.network.0
     }
 
     /// The parameter `name` of the body.
@@ -66,23 +81,29 @@ impl DeviceCall {
     }
 
     /// Who sends this (RFC 6749 section 2.3). `sample_way` allows a `client_id` in the query.
-    pub(crate) fn authenticate(
+    pub(crate) async fn authenticate(
         &self,
         state: &AppState,
         sample_way: bool,
-    ) -> Result<Arc<DeviceClient>, OAuthError> {
-        let mut headers = self.headers.get_all(header::AUTHORIZATION).iter();
-        let header = headers.next();
-        if headers.next().is_some() {
-            return Err(OAuthError::invalid_request("two Authorization headers"));
-        }
+    ) -> Result<Arc<DeviceClient>, AuthError> {
         let client_id = if sample_way { self.sample_value("client_id") } else { self.value("client_id") };
-        Ok(state.service.clients.authenticate(&Credentials {
-            header: header.map(HeaderValue::as_bytes),
+        let credentials = Credentials {
+            header: self.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes),
             client_id,
             client_secret: self.value("client_secret"),
-            assertion: self.body.mentions("client_assertion") || self.body.mentions("client_assertion_type"),
-        })?)
+            assertion: self.assertion(),
+            network: self.network(),
+            endpoint: &self.path,
+        };
+        state.service.authenticate(&credentials).await
+    }
+
+    /// Also where half of it is missing or empty: whoever writes its name means it.
+    fn assertion(&self) -> Option<Assertion<'_>> {
+        let (kind, text) = ("client_assertion_type", "client_assertion");
+        let meant = self.body.mentions(kind) || self.body.mentions(text);
+        let value = |name| self.value(name).unwrap_or_default();
+        meant.then(|| Assertion { kind: value(kind), text: value(text) })
     }
 
     /// What the device calls itself, shortened to what a page can show.

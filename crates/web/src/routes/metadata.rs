@@ -20,18 +20,31 @@ fn metadata(state: &AppState) -> ServerMetadata {
     let methods: BTreeSet<AuthMethod> =
         clients.iter().flat_map(|client| client.auth.methods()).copied().collect();
     let methods: Vec<AuthMethod> = methods.into_iter().collect();
+    let algorithms: BTreeSet<&str> = clients
+        .iter()
+        .flat_map(|client| client.auth.algorithms())
+        .map(|algorithm| algorithm.as_str())
+        .collect();
+    let algorithms = listed(algorithms);
     let scopes: BTreeSet<&str> = clients.iter().flat_map(|client| client.scopes.tokens()).collect();
     let revokes = state.service.pool.facts().is_ok_and(|facts| facts.revokes);
     let refreshes = clients.iter().any(|client| client.grants.refresh_token);
     let grants = [Some(GRANT_TYPE_DEVICE_CODE), refreshes.then_some(GRANT_TYPE_REFRESH_TOKEN)];
     ServerMetadata {
-        issuer: settings.public_url.origin().ascii_serialization(),
+        issuer: settings.issuer(),
         token_endpoint: settings.at("/token").into(),
         device_authorization_endpoint: settings.at("/device_authorization").into(),
         grant_types_supported: grants.into_iter().flatten().map(str::to_owned).collect(),
         revocation_endpoint: revokes.then(|| settings.at("/revoke").into()),
         revocation_endpoint_auth_methods_supported: revokes.then(|| methods.clone()),
+        revocation_endpoint_auth_signing_alg_values_supported: algorithms.clone().filter(|_| revokes),
         token_endpoint_auth_methods_supported: methods,
-        scopes_supported: (!scopes.is_empty()).then(|| scopes.into_iter().map(str::to_owned).collect()),
+        token_endpoint_auth_signing_alg_values_supported: algorithms,
+        scopes_supported: listed(scopes),
     }
+}
+
+/// An empty list is left out (RFC 8414 section 3.2).
+fn listed(values: BTreeSet<&str>) -> Option<Vec<String>> {
+    (!values.is_empty()).then(|| values.into_iter().map(str::to_owned).collect())
 }

@@ -9,7 +9,7 @@ use crate::extract::DeviceCall;
 use crate::state::AppState;
 
 pub(crate) async fn post(State(state): State<AppState>, call: DeviceCall) -> Result<StatusCode, OAuthError> {
-    let client = call.authenticate(&state, false)?;
+    let client = call.authenticate(&state, false).await?;
     // RT-14: no pretended success where the pool has no such endpoint.
     if state.service.pool.facts().is_ok_and(|facts| !facts.revokes) {
         return Err(OAuthError::described(ErrorCode::UnsupportedTokenType, "the user pool cannot revoke"));

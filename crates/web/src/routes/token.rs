@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use device_grant_domain::PollOutcome;
+use device_grant_domain::client::AuthError;
 use device_grant_protocol::{
     DeviceCode, ErrorCode, ErrorResponse, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, RefreshToken,
 };
@@ -13,17 +14,13 @@ use device_grant_protocol::{
 use super::device_authorization;
 use crate::config::OnStoreFailure;
 use crate::error::OAuthError;
-use crate::extract::{DeviceCall, Network};
+use crate::extract::DeviceCall;
 use crate::state::AppState;
 
 /// Longer codes were never issued; they are refused unread (HI-03).
 const MAX_DEVICE_CODE: usize = 256;
 
-pub(crate) async fn post(
-    State(state): State<AppState>,
-    network: Network,
-    call: DeviceCall,
-) -> Result<Response, OAuthError> {
+pub(crate) async fn post(State(state): State<AppState>, call: DeviceCall) -> Result<Response, OAuthError> {
     let sample_way = state.config.sample_way;
     let grant_type = if sample_way { call.sample_value("grant_type") } else { call.value("grant_type") };
     match grant_type {
@@ -31,7 +28,7 @@ pub(crate) async fn post(
         Some(GRANT_TYPE_REFRESH_TOKEN) => refresh(&state, &call).await,
         Some(_) => Err(OAuthError::code(ErrorCode::UnsupportedGrantType)),
         None if starts(&call, sample_way) => {
-            Ok(device_authorization::start(&state, network, &call, true).await?.into_response())
+            Ok(device_authorization::start(&state, &call, true).await?.into_response())
         }
         None => Err(OAuthError::invalid_request("grant_type is missing")),
     }
@@ -44,11 +41,12 @@ fn starts(call: &DeviceCall, sample_way: bool) -> bool {
 
 async fn poll(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthError> {
     let sample_way = state.config.sample_way;
-    let client = call.authenticate(state, sample_way)?;
+    let device_code = if sample_way { call.sample_value("device_code") } else { call.value("device_code") };
+    let client = call.authenticate(state, sample_way).await;
+    let client = client.map_err(|error| unauthenticated(state, error, device_code))?;
     if !client.grants.device_code {
         return Err(OAuthError::code(ErrorCode::UnauthorizedClient));
     }
-    let device_code = if sample_way { call.sample_value("device_code") } else { call.value("device_code") };
     let device_code = device_code.ok_or_else(|| OAuthError::invalid_request("device_code is missing"))?;
     if device_code.len() > MAX_DEVICE_CODE {
         return Err(OAuthError::code(ErrorCode::InvalidGrant));
@@ -65,6 +63,19 @@ async fn poll(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthErro
     Err(error)
 }
 
+/// A client that may well be who it says hears what makes it come back, like any poll that cannot be decided (TP-18).
+fn unauthenticated(state: &AppState, error: AuthError, device_code: Option<&str>) -> OAuthError {
+    let come_back = || {
+        let interval = state.service.present_interval(&DeviceCode::new(device_code.unwrap_or_default()));
+        undecidable(state.config.on_store_failure, interval)
+    };
+    match error {
+        AuthError::Undecided => come_back(),
+        AuthError::Throttled(wait) => come_back().retry_after(wait),
+        AuthError::Missing | AuthError::Several | AuthError::Failed => error.into(),
+    }
+}
+
 fn undecidable(switch: OnStoreFailure, interval: u32) -> OAuthError {
     match switch {
         OnStoreFailure::SlowDown => OAuthError::new(ErrorResponse::slow_down(u64::from(interval))),
@@ -75,7 +86,7 @@ fn undecidable(switch: OnStoreFailure, interval: u32) -> OAuthError {
 }
 
 async fn refresh(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthError> {
-    let client = call.authenticate(state, false)?;
+    let client = call.authenticate(state, false).await?;
     let token =
         call.value("refresh_token").ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
     let scope = call.value("scope").map(str::parse).transpose();

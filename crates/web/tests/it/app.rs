@@ -10,16 +10,18 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use device_grant_dev_pool::{DevClient, DevPool, DevPoolConfig, LoopbackPool};
-use device_grant_domain::client::{ClientAuth, Clients, DeviceClient, Grants, PoolBinding, TokenSet};
+use device_grant_domain::client::{
+    ClientAuth, ClientKeys, Clients, DeviceClient, Grants, PoolBinding, TokenSet,
+};
 use device_grant_domain::codes::CodeFormat;
 use device_grant_domain::limits::StartLimits;
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::store::Consistency;
-use device_grant_domain::{DeviceGrant, GuessLimits, KeyMaterial, Keyring, Ports, Settings};
+use device_grant_domain::{Clock, DeviceGrant, Entropy, GuessLimits, KeyMaterial, Keyring, Ports, Settings};
 use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_store_embedded::MemoryStore;
 use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy};
-use device_grant_upstream::{OidcPool, OidcPoolConfig};
+use device_grant_upstream::{OidcPool, OidcPoolConfig, RemoteKeys};
 use device_grant_web::{Health, OnStoreFailure, WebConfig, router};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -155,10 +157,12 @@ impl TestApp {
             let config = OidcPoolConfig { allow_http: true, ..OidcPoolConfig::new(pool.issuer()) };
             let oidc = Arc::new(OidcPool::new(config, clock.clone(), entropy.clone()).unwrap());
             oidc.refresh_if_due().await.unwrap();
+            let (entropy, clock): (Arc<dyn Entropy>, Arc<dyn Clock>) = (entropy.clone(), clock.clone());
             let ports = Ports {
                 store: store.clone(),
                 records: memory.clone(),
                 pool: oidc,
+                client_keys: client_keys(&clients, &clock, &entropy),
                 clock: clock.clone(),
                 entropy: entropy.clone(),
             };
@@ -286,6 +290,16 @@ pub fn with_raw_basic(mut request: Request<Body>, halves: &str) -> Request<Body>
     request
 }
 
+/// What clients publish, as one replica sees it.
+pub fn client_keys(
+    clients: &Clients,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Arc<dyn ClientKeys> {
+    let uris = clients.iter().filter_map(|client| client.auth.jwks_uri().cloned());
+    Arc::new(RemoteKeys::new(uris, Arc::clone(clock), entropy).unwrap())
+}
+
 fn pool_client(id: &str, secret: &str) -> PoolClient {
     PoolClient {
         client_id: id.to_owned(),
@@ -307,6 +321,9 @@ fn settings() -> Settings {
         guess_limits: GuessLimits { per_guesser: 20, per_network: 60 },
         grow_user_codes: false,
         start_limits: StartLimits { per_network: 600, per_client_and_network: 400, client_alarm: 6000 },
+        wrong_secret_limit: 100,
+        leeway: Duration::from_mins(1),
+        assertion_life: Duration::from_mins(10),
         min_trip: Duration::from_secs(30),
         exchange_deadline: Duration::from_secs(10),
         store_deadline: Duration::from_secs(3),

@@ -96,8 +96,9 @@ async fn app_with_odd_names() -> TestApp {
 pub fn add_replica(app: &mut TestApp, pool: Arc<dyn UserPool>, clients: Arc<Clients>) -> usize {
     let first = &app.services[0];
     let (clock, entropy) = (first.clock.clone(), first.entropy.clone());
+    let client_keys = client_keys(&clients, &clock, &entropy);
     let (store, records) = (first.store.clone(), first.records.clone());
-    let ports = Ports { store, records, pool, clock, entropy };
+    let ports = Ports { store, records, pool, client_keys, clock, entropy };
     let service = DeviceGrant::new(ports, first.keyring.clone(), clients, first.settings.clone());
     let web = WebConfig {
         service_name: "Example".to_owned(),

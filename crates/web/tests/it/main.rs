@@ -4,6 +4,7 @@
 mod app;
 mod browser;
 mod callback;
+mod client_assertion;
 mod client_auth;
 mod device_authorization;
 mod device_page;
@@ -16,4 +17,6 @@ mod poll;
 mod races;
 mod refresh;
 mod sample_way;
+mod secret_guessing;
+mod signer;
 mod transport;
