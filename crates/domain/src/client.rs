@@ -8,6 +8,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use device_grant_protocol::{AuthMethod, BasicCredentials, ClientId, ClientSecret, Scope};
 
+use crate::policy::Policies;
 use crate::pool::PoolClient;
 
 /// A device client, as an operator registered it.
@@ -33,6 +34,8 @@ pub struct DeviceClient {
     pub lifetime: Option<Duration>,
     /// Which grants it may use.
     pub grants: Grants,
+    /// What is asked of its logins beyond the usual.
+    pub policies: Policies,
 }
 
 /// How a client proves itself.
@@ -74,6 +77,13 @@ pub struct Grants {
     pub device_code: bool,
     /// The refresh token grant.
     pub refresh_token: bool,
+}
+
+impl DeviceClient {
+    /// The most its tokens may be good for: what it may ask for, and what is asked for in addition.
+    pub fn ceiling(&self) -> Scope {
+        self.scopes.union(&self.extra_scopes)
+    }
 }
 
 impl ClientAuth {

@@ -1,5 +1,6 @@
 //! Codes: their alphabets, how they are drawn, shown and read back, and whether they are strong enough.
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use device_grant_protocol::{DeviceCode, UserCode};
 
 use crate::entropy::{Entropy, below};
@@ -12,6 +13,8 @@ const SPECIALS: &str = "!#$%&()*+,./:;<=>?@[]^_{|}~";
 /// What needs no escaping in a URL beside letters and digits (RFC 3986 section 2.3).
 const URL_SAFE_SPECIALS: &str = "-._~";
 const GROUP: usize = 4;
+/// Stands where a character is hidden.
+const HIDDEN: char = '•';
 
 /// What is wrong with a format.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -91,10 +94,20 @@ impl CodeFormat {
 
     /// The code as a person sees it: `WDJB-MJHT`.
     pub fn display(&self, code: &UserCode) -> String {
+        self.in_groups(code.expose().chars())
+    }
+
+    /// The code with its last `hidden` characters kept back: `WDJB-MJ••`.
+    pub fn display_hiding(&self, code: &UserCode, hidden: usize) -> String {
+        let shown = code.expose().chars().take(self.length.saturating_sub(hidden));
+        self.in_groups(shown.chain(std::iter::repeat(HIDDEN)).take(self.length))
+    }
+
+    fn in_groups(&self, characters: impl Iterator<Item = char>) -> String {
+        let characters: Vec<char> = characters.collect();
         if !self.grouped {
-            return code.expose().to_owned();
+            return characters.into_iter().collect();
         }
-        let characters: Vec<char> = code.expose().chars().collect();
         characters.chunks(GROUP).map(String::from_iter).collect::<Vec<_>>().join("-")
     }
 
@@ -103,23 +116,37 @@ impl CodeFormat {
     /// Where the alphabet is single-case and has no specials, ASCII case is folded and everything outside the
     /// alphabet is dropped (RFC 8628 section 6.1, UC-04, UC-05). Elsewhere only blanks and our own dashes are.
     pub fn read(&self, typed: &str) -> Option<UserCode> {
+        let canonical = self.canonical(typed)?;
+        let fits =
+            canonical.chars().count() == self.length && canonical.chars().all(|c| self.alphabet.contains(&c));
+        fits.then(|| UserCode::new(canonical))
+    }
+
+    /// Whether `typed`, read as forgivingly as a code, is the last `count` characters of `code`, or the whole of it.
+    pub fn is_end_of(&self, code: &UserCode, count: usize, typed: &str) -> bool {
+        let Some(typed) = self.canonical(typed) else { return false };
+        // Alphabets are ASCII, so bytes are characters.
+        let code = code.expose().as_bytes();
+        let end = &code[code.len().saturating_sub(count)..];
+        let is = |expected| verify_slices_are_equal(expected, typed.as_bytes()).is_ok();
+        // Not `||`: the time says nothing about which it was.
+        is(end) | is(code)
+    }
+
+    fn canonical(&self, typed: &str) -> Option<String> {
         // Longer input is refused before any work is done on it; each character may come with separators.
         if typed.len() > Self::MAX_LENGTH * 8 {
             return None;
         }
-        let forgiving = self.is_forgiving();
         let fold = |c: char| {
             if self.has_upper() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
         };
         let dropped = |c: char| c.is_whitespace() || (c == '-' && !self.alphabet.contains(&c));
-        let canonical: String = if forgiving {
+        Some(if self.is_forgiving() {
             typed.chars().map(fold).filter(|c| self.alphabet.contains(c)).collect()
         } else {
             typed.chars().filter(|c| !dropped(*c)).collect()
-        };
-        let fits =
-            canonical.chars().count() == self.length && canonical.chars().all(|c| self.alphabet.contains(&c));
-        fits.then(|| UserCode::new(canonical))
+        })
     }
 
     /// Bits of a code, counted on the folded alphabet: what a person who mixes up upper and lower case would see.

@@ -46,7 +46,7 @@ id! {
     AttemptId;
     /// One write, so that an uncertain one is recognised as our own (ST-09).
     OpId;
-    /// A counter of guesses: of whom, and in which window.
+    /// A counter of guesses (of whom, and in which window) or of the people who looked at a request.
     CounterKey;
 }
 
@@ -79,5 +79,11 @@ impl CounterKey {
     pub fn guesses(kind: &str, who: &str, window: u64, keyring: &Keyring) -> Self {
         let mac = keyring.macs("guesses", format!("{kind}\0{who}").as_bytes())[0];
         Self(format!("{kind}#{}#{window}", BASE64_URL_SAFE_NO_PAD.encode(&mac[..16])))
+    }
+
+    /// The counter of those who looked at `request`.
+    pub fn viewers(request: &RequestId, keyring: &Keyring) -> Self {
+        let mac = keyring.macs("viewers", request.as_str().as_bytes())[0];
+        Self(format!("viewers#{}", BASE64_URL_SAFE_NO_PAD.encode(&mac[..16])))
     }
 }

@@ -1,6 +1,6 @@
-//! How many requests may be started, per network and per client in a network (DA-13).
+//! How many requests may be started, per network and per client in a network (DA-13), and how many codes may be guessed.
 //!
-//! Counted in this replica's memory: with N replicas up to N times the number passes.
+//! Starts are counted in this replica's memory: with N replicas up to N times the number passes.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,6 +13,19 @@ use crate::time::Timestamp;
 
 const WINDOW: Duration = Duration::from_mins(1);
 const CAPACITY: usize = 100_000;
+
+/// Guesses of user codes in the life of a code (UC-06).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuessLimits {
+    /// By one account.
+    pub per_account: u32,
+    /// From one network, by all its people together.
+    pub per_network: u32,
+    /// From one browser in which nobody has signed in.
+    pub per_browser: u32,
+    /// From one network by all who have not signed in; an IPv6 network is a /48 here.
+    pub strangers_per_network: u32,
+}
 
 /// Starts per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::codes::CodeFormat;
 use crate::entropy::Entropy;
 use crate::ids::OpId;
 use crate::keyring::Keyring;
-use crate::limits::{StartCounts, StartLimits};
+use crate::limits::{GuessLimits, StartCounts, StartLimits};
 use crate::pace::PaceBook;
 use crate::pool::{PoolClient, UserPool};
 use crate::store::{Consistency, RequestStore};
@@ -38,10 +38,8 @@ pub struct Settings {
     pub service_client: PoolClient,
     /// Further parameters of every trip to the pool.
     pub authorize_params: Vec<(String, String)>,
-    /// Guesses of user codes by one account in [`Settings::lifetime`].
-    pub guess_limit: u32,
-    /// Guesses of user codes from one network in [`Settings::lifetime`].
-    pub guess_limit_per_network: u32,
+    /// Guesses of user codes in [`Settings::lifetime`].
+    pub guess_limits: GuessLimits,
     /// Starts per minute.
     pub start_limits: StartLimits,
     /// Authorize is refused when less than this is left of the codes' life.

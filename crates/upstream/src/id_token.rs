@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_domain::Timestamp;
+use device_grant_domain::policy::SignInDemand;
 use device_grant_protocol::{AccessToken, AuthorizationCode, Nonce};
 use jsonwebtoken::{Algorithm, crypto};
 use serde_json::{Map, Value};
@@ -219,6 +220,27 @@ impl IdToken {
     #[cfg(test)]
     pub(crate) fn of(claims: Map<String, Value>) -> Self {
         Self(claims)
+    }
+
+    /// Whether the sign-in was what `demand` wants (OpenID Connect Core section 3.1.3.7, items 12 and 13). A pool that says
+    /// nothing of it has not done it.
+    pub(crate) fn meets(&self, demand: &SignInDemand, expected: &Expected<'_>) -> Result<(), &'static str> {
+        let acr = self.text("acr");
+        let is_asked_for = |acr: &str| demand.acr_values.iter().any(|asked| asked == acr);
+        if !demand.acr_values.is_empty() && !acr.is_some_and(is_asked_for) {
+            return Err("its acr is none of those that were asked for");
+        }
+        let Some(since) = demand.since else {
+            return Ok(());
+        };
+        let signed_in = self.0.get("auth_time").and_then(numeric_date).ok_or("it has no auth_time")?;
+        if signed_in + expected.leeway < since {
+            return Err("its auth_time lies too far back");
+        }
+        if signed_in > expected.now + expected.leeway {
+            return Err("its auth_time lies ahead of this machine's clock");
+        }
+        Ok(())
     }
 
     /// The value of a claim that is a string with something in it.

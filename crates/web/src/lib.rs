@@ -10,7 +10,8 @@ mod person;
 mod router;
 mod routes;
 mod state;
+mod visit;
 
-pub use config::{OnStoreFailure, WebConfig};
+pub use config::{OnStoreFailure, SessionLimits, SignIn, WebConfig};
 pub use health::Health;
 pub use router::router;

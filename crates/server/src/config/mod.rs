@@ -6,6 +6,7 @@ mod document;
 mod environment;
 mod keyring;
 mod keys;
+mod policies;
 mod problem;
 mod reference;
 mod secrets;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use device_grant_domain::Settings as DomainSettings;
-use device_grant_domain::limits::StartLimits;
+use device_grant_domain::limits::{GuessLimits, StartLimits};
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::store::Consistency;
 use device_grant_protocol::{AuthMethod, ClientSecret};
 use device_grant_upstream::OidcPoolConfig;
-use device_grant_web::{OnStoreFailure, WebConfig};
+use device_grant_web::{OnStoreFailure, SessionLimits, SignIn, WebConfig};
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -55,8 +55,12 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         },
         service_client,
         authorize_params,
-        guess_limit: service.whole("limits.guesses_per_code_life")?,
-        guess_limit_per_network: service.whole("limits.guesses_per_code_life_per_network")?,
+        guess_limits: GuessLimits {
+            per_account: service.whole("limits.guesses_per_code_life")?,
+            per_network: service.whole("limits.guesses_per_code_life_per_network")?,
+            per_browser: service.whole("limits.anonymous_guesses_per_code_life")?,
+            strangers_per_network: service.whole("limits.anonymous_guesses_per_code_life_per_network")?,
+        },
         start_limits: StartLimits {
             per_network: service.whole("limits.starts_per_minute_per_network")?,
             per_client_and_network: service.whole("limits.starts_per_minute_per_client_and_network")?,
@@ -184,24 +188,32 @@ pub(super) fn store(service: &Settings, problems: &mut Problems) -> StoreConfig 
 fn web(service: &Settings, problems: &mut Problems) -> WebConfig {
     WebConfig {
         service_name: service.text("web.service_name").unwrap_or_default().to_owned(),
-        trusted_proxies: trusted_proxies(service, problems),
+        trusted_proxies: networks(service, "network.trusted_proxies", problems),
         sample_way: service.flag("web.sample_way"),
         on_store_failure: match service.text("polls.on_store_failure") {
             Some("503") => OnStoreFailure::ServiceUnavailable,
             _ => OnStoreFailure::SlowDown,
         },
+        sign_in: match service.text("web.sign_in") {
+            Some("on-approval") => SignIn::OnApproval,
+            _ => SignIn::First,
+        },
+        sessions: SessionLimits {
+            idle: seconds(service, "web.session_idle_s"),
+            life: seconds(service, "web.session_s"),
+        },
     }
 }
 
-fn trusted_proxies(service: &Settings, problems: &mut Problems) -> Vec<IpNet> {
-    const PATH: &str = "network.trusted_proxies";
+/// The networks and addresses at `path`.
+pub(super) fn networks(settings: &Settings, path: &str, problems: &mut Problems) -> Vec<IpNet> {
     let mut networks = Vec::new();
-    for text in service.texts(PATH).unwrap_or_default() {
+    for text in settings.texts(path).unwrap_or_default() {
         let network = text.parse::<IpNet>().ok();
         if let Some(network) = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
             networks.push(network);
         } else {
-            problems.add(service.wrong(PATH, format!("networks such as 10.0.0.0/8; {text:?} is none")));
+            problems.add(settings.wrong(path, format!("networks such as 10.0.0.0/8; {text:?} is none")));
         }
     }
     networks

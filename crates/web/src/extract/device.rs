@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use device_grant_domain::client::{Credentials, DeviceClient};
 use device_grant_protocol::Params;
 
+use super::kind::kind;
 use crate::error::OAuthError;
 use crate::state::AppState;
 
@@ -85,11 +86,9 @@ impl DeviceCall {
         })?)
     }
 
-    /// What the device calls itself, shortened to what a page can show.
-    pub(crate) fn user_agent(&self) -> Option<String> {
-        let value = self.headers.get(header::USER_AGENT)?.to_str().ok()?;
-        let shown: String = value.chars().filter(|c| !c.is_control()).take(60).collect();
-        (!shown.is_empty()).then_some(shown)
+    /// What kind of device this seems to be, for the person to recognise it.
+    pub(crate) fn kind(&self) -> Option<String> {
+        kind(self.headers.get(header::USER_AGENT)?.to_str().ok()?)
     }
 
     /// HI-05: the same name in the body and in the URL is a repeat too.

@@ -1,57 +1,56 @@
-//! From which network a request comes.
+//! From where a request comes.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
+use device_grant_domain::Network;
 use ipnet::IpNet;
 
 use crate::state::AppState;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The sender's network: an IPv4 address, or an IPv6 /64. Limits count these.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Network(pub(crate) String);
+/// Who sends a request, as far as addresses say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender {
+    /// From where. Limits count these.
+    pub(crate) network: Network,
+    /// Whether one of our proxies passed it on.
+    pub(crate) proxied: bool,
+}
 
-impl FromRequestParts<AppState> for Network {
+impl FromRequestParts<AppState> for Sender {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
         // Without a peer (no socket in between) everybody counts as one network.
         let peer = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-        Ok(Self::of(sender(peer, &parts.headers, &state.config.trusted_proxies)))
-    }
-}
-
-impl Network {
-    fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-        })
+        let trusted = &state.config.trusted_proxies;
+        let network = Network::of(sender(peer, &parts.headers, trusted));
+        Ok(Self { network, proxied: is_ours(&peer, trusted) })
     }
 }
 
 /// The right-most address that is not one of our proxies: everything to its left was written by strangers. A hop that
 /// cannot be read ends the walk; it is never skipped.
 fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
     let lines: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
     let mut sender = peer;
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
-        if !is_ours(&sender) {
+        if !is_ours(&sender, trusted) {
             break;
         }
         let Some(address) = read_hop(hop) else { break };
         sender = address;
     }
     sender
+}
+
+fn is_ours(address: &IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address.to_canonical()))
 }
 
 /// An address, as some proxies write it with its port.
@@ -72,7 +71,7 @@ mod tests {
             headers.append(FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        Network::of(sender(peer.parse().unwrap(), &headers, &trusted)).0
+        Network::of(sender(peer.parse().unwrap(), &headers, &trusted)).to_string()
     }
 
     #[test]

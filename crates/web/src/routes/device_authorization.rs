@@ -6,21 +6,21 @@ use device_grant_domain::Origin;
 use device_grant_protocol::{DeviceAuthorizationResponse, ErrorCode, Scope};
 
 use crate::error::OAuthError;
-use crate::extract::{DeviceCall, Network};
+use crate::extract::{DeviceCall, Sender};
 use crate::state::AppState;
 
 pub(crate) async fn post(
     State(state): State<AppState>,
-    network: Network,
+    sender: Sender,
     call: DeviceCall,
 ) -> Result<Json<DeviceAuthorizationResponse>, OAuthError> {
-    start(&state, network, &call, false).await
+    start(&state, sender, &call, false).await
 }
 
 /// Starts a request. `sample_way` reads parameters from the query too.
 pub(crate) async fn start(
     state: &AppState,
-    Network(network): Network,
+    sender: Sender,
     call: &DeviceCall,
     sample_way: bool,
 ) -> Result<Json<DeviceAuthorizationResponse>, OAuthError> {
@@ -30,6 +30,6 @@ pub(crate) async fn start(
         scope.unwrap_or_default().parse().map_err(|error: device_grant_protocol::InvalidScope| {
             OAuthError::described(ErrorCode::InvalidScope, error.to_string())
         })?;
-    let origin = Origin { network, device: call.user_agent() };
+    let origin = Origin { network: sender.network, device: call.kind() };
     Ok(Json(state.service.start(&client, asked, &origin).await?))
 }

@@ -13,7 +13,7 @@ use device_grant_protocol::{
 use super::device_authorization;
 use crate::config::OnStoreFailure;
 use crate::error::OAuthError;
-use crate::extract::{DeviceCall, Network};
+use crate::extract::{DeviceCall, Sender};
 use crate::state::AppState;
 
 /// Longer codes were never issued; they are refused unread (HI-03).
@@ -21,7 +21,7 @@ const MAX_DEVICE_CODE: usize = 256;
 
 pub(crate) async fn post(
     State(state): State<AppState>,
-    network: Network,
+    sender: Sender,
     call: DeviceCall,
 ) -> Result<Response, OAuthError> {
     let sample_way = state.config.sample_way;
@@ -31,7 +31,7 @@ pub(crate) async fn post(
         Some(GRANT_TYPE_REFRESH_TOKEN) => refresh(&state, &call).await,
         Some(_) => Err(OAuthError::code(ErrorCode::UnsupportedGrantType)),
         None if starts(&call, sample_way) => {
-            Ok(device_authorization::start(&state, network, &call, true).await?.into_response())
+            Ok(device_authorization::start(&state, sender, &call, true).await?.into_response())
         }
         None => Err(OAuthError::invalid_request("grant_type is missing")),
     }

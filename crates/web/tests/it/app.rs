@@ -12,7 +12,8 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use device_grant_dev_pool::{DevClient, DevPool, DevPoolConfig, LoopbackPool};
 use device_grant_domain::client::{ClientAuth, Clients, DeviceClient, Grants, PoolBinding, TokenSet};
 use device_grant_domain::codes::CodeFormat;
-use device_grant_domain::limits::StartLimits;
+use device_grant_domain::limits::{GuessLimits, StartLimits};
+use device_grant_domain::policy::Policies;
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::store::Consistency;
 use device_grant_domain::{DeviceGrant, Keyring, Ports, Settings};
@@ -20,7 +21,7 @@ use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_store_embedded::MemoryStore;
 use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy};
 use device_grant_upstream::{OidcPool, OidcPoolConfig};
-use device_grant_web::{Health, OnStoreFailure, WebConfig, router};
+use device_grant_web::{Health, OnStoreFailure, SessionLimits, SignIn, WebConfig, router};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
@@ -36,6 +37,9 @@ pub const SPEAKER: &str = "speaker";
 pub const OTHER: &str = "other";
 /// A public client that may not start anything.
 pub const BARRED: &str = "barred";
+/// How long a browser's session lasts here.
+pub const SESSIONS: SessionLimits =
+    SessionLimits { idle: Duration::from_mins(15), life: Duration::from_hours(1) };
 pub const SECRET: &str = "s:+/=%ü";
 
 /// Two replicas in front of one store, and the pool behind them.
@@ -139,6 +143,8 @@ impl TestApp {
             trusted_proxies: Vec::new(),
             sample_way: true,
             on_store_failure: OnStoreFailure::SlowDown,
+            sign_in: SignIn::First,
+            sessions: SESSIONS,
         };
         (options.web)(&mut web);
         let health = Arc::new(Health::default());
@@ -164,6 +170,10 @@ impl TestApp {
 
     pub fn dev_pool(&self) -> &DevPool {
         self.pool.pool()
+    }
+
+    pub fn clock_s(&self) -> u64 {
+        device_grant_domain::Clock::now(&*self.clock).as_secs()
     }
 
     pub fn advance(&self, seconds: u64) {
@@ -286,8 +296,12 @@ fn settings() -> Settings {
         poll_reads: Consistency::Eventual,
         service_client: pool_client("service", "service-secret"),
         authorize_params: Vec::new(),
-        guess_limit: 20,
-        guess_limit_per_network: 60,
+        guess_limits: GuessLimits {
+            per_account: 20,
+            per_network: 60,
+            per_browser: 10,
+            strangers_per_network: 30,
+        },
         start_limits: StartLimits { per_network: 600, per_client_and_network: 400 },
         min_trip: Duration::from_secs(30),
         exchange_deadline: Duration::from_secs(10),
@@ -308,6 +322,7 @@ fn clients() -> Vec<DeviceClient> {
         token_set: TokenSet { id: true, refresh: true },
         lifetime: None,
         grants: Grants { device_code: true, refresh_token: true },
+        policies: Policies::default(),
     };
     let secret = |post| ClientAuth::secret(&ClientSecret::new(SECRET), post);
     let barred = Grants { device_code: false, refresh_token: false };

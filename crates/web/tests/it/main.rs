@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod app;
+mod audit;
 mod browser;
 mod callback;
 mod client_auth;
@@ -9,6 +10,7 @@ mod device_authorization;
 mod device_page;
 mod hostile;
 mod metadata;
+mod policies;
 mod poll;
 mod races;
 mod refresh;
