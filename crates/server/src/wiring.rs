@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use device_grant_domain::balancer::BalancerSignIn;
 use device_grant_domain::client::DeviceClient;
 use device_grant_domain::store::RequestStore;
 use device_grant_domain::{
@@ -11,7 +12,7 @@ use device_grant_domain::{
 };
 use device_grant_store_dynamodb::{DynamoDbConfig, DynamoDbStore};
 use device_grant_store_embedded::{EmbeddedStore, MemoryStore};
-use device_grant_upstream::{OidcPool, OidcPoolConfig};
+use device_grant_upstream::{Alb, AlbConfig, OidcPool, OidcPoolConfig};
 
 use crate::config::{KeyringSource, StoreConfig, Table};
 use crate::keyring_file;
@@ -90,6 +91,12 @@ pub(crate) fn keys(source: &KeyringSource, store: &StoreConfig) -> anyhow::Resul
 pub(crate) fn pool(config: OidcPoolConfig) -> anyhow::Result<Arc<OidcPool>> {
     let pool = OidcPool::new(config, Arc::new(SystemClock), Arc::new(SystemEntropy));
     Ok(Arc::new(pool.context("the user pool cannot be used")?))
+}
+
+/// The load balancer that signs people in. Nothing is sent yet.
+pub(crate) fn balancer(config: AlbConfig) -> anyhow::Result<Arc<dyn BalancerSignIn>> {
+    let alb = Alb::new(config, Arc::new(SystemClock), Arc::new(SystemEntropy));
+    Ok(Arc::new(alb.context("the load balancer's sign-in cannot be used")?))
 }
 
 /// The service over the machine's own clock and randomness.

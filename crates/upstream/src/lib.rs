@@ -3,9 +3,11 @@
 //! [`OidcPool`] is the [`UserPool`](device_grant_domain::pool::UserPool) of any provider that keeps to OpenID Connect
 //! Core and Discovery. Everything goes through one bounded HTTP client, to the configured issuer and to the endpoints
 //! of its accepted discovery document, and nowhere else. Tokens are handed on only after the ID token was checked in
-//! full; no code, token or secret is ever logged, and the pool's own error texts end here.
+//! full; no code, token or secret is ever logged, and the pool's own error texts end here. [`Alb`] reads what a load
+//! balancer says that signs people in.
 
 mod account;
+mod alb;
 mod authorize;
 mod config;
 mod discovery;
@@ -21,5 +23,6 @@ mod revoke;
 mod strict_json;
 mod token;
 
+pub use alb::{Alb, AlbConfig};
 pub use config::{ConfigError, MAX_LEEWAY, OidcPoolConfig, SigningAlgorithm, UnknownAlgorithm};
 pub use pool::OidcPool;

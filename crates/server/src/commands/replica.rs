@@ -9,7 +9,7 @@ use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
 use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, SystemClock};
 use device_grant_upstream::OidcPool;
-use device_grant_web::{Health, WebConfig, router};
+use device_grant_web::{Health, SignIn, WebConfig, router};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -37,10 +37,12 @@ pub(super) struct Replica {
 impl Replica {
     /// The service that `config` describes, on this store and with these keys.
     pub(super) fn new(config: Config, store: Store, keys: Vec<KeyMaterial>) -> anyhow::Result<Self> {
-        let Config { settings, clients, pool, web, network, .. } = config;
+        let Config { settings, clients, pool, web, alb, network, .. } = config;
         let store = Arc::new(store);
         let account_claim = pool.account_claim.clone();
         let pool = wiring::pool(pool)?;
+        let sign_in = alb.map(wiring::balancer).transpose()?;
+        let web = WebConfig { sign_in: sign_in.map_or(web.sign_in, SignIn::Balancer), ..web };
         let service = wiring::service(&store, Arc::clone(&pool), keys, clients, settings)?;
         Ok(Self { service, pool, store, web, network, account_claim })
     }

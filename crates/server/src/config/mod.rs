@@ -1,5 +1,6 @@
 //! The configuration: a file, the environment over it, and everything that is wrong with them at once.
 
+mod alb;
 mod clients;
 mod codes;
 mod document;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use device_grant_domain::Settings;
 use device_grant_domain::client::DeviceClient;
-use device_grant_upstream::OidcPoolConfig;
+use device_grant_upstream::{AlbConfig, OidcPoolConfig};
 use device_grant_web::WebConfig;
 
 use document::Document;
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) store: StoreConfig,
     pub(crate) keyring: KeyringSource,
     pub(crate) web: WebConfig,
+    /// The load balancer that signs people in, if one does.
+    pub(crate) alb: Option<AlbConfig>,
     pub(crate) network: Network,
     pub(crate) log: Log,
     /// What works but should be looked at.

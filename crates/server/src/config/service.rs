@@ -16,7 +16,7 @@ use url::{Host, Url};
 
 use super::document::Settings;
 use super::problem::Problems;
-use super::{Config, Log, LogFormat, Network, StoreConfig, Table, clients, codes, keyring, secrets};
+use super::{Config, Log, LogFormat, Network, StoreConfig, Table, alb, clients, codes, keyring, secrets};
 
 /// Parameters of an authorization request that are ours alone.
 const OUR_PARAMETERS: &[&str] = &[
@@ -40,6 +40,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
     let keyring = keyring::source(service, &store, problems);
     let clients = clients::build(clients, service, problems);
     let web = web(service, problems);
+    let alb = alb::alb(service, problems);
     let network = network(service, problems);
     let authorize_params = authorize_params(service, problems);
     let (public_url, pool, service_client, codes) = (public_url?, pool?, service_client?, codes?);
@@ -71,7 +72,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         clock_skew: seconds(service, "store.clock_skew_s"),
     };
     let (keyring, log, warnings) = (keyring?, log(service), Vec::new());
-    Some(Config { settings, clients, pool, store, keyring, web, network, log, warnings })
+    Some(Config { settings, clients, pool, store, keyring, web, alb, network, log, warnings })
 }
 
 pub(super) fn seconds(service: &Settings, path: &str) -> Duration {
@@ -79,7 +80,7 @@ pub(super) fn seconds(service: &Settings, path: &str) -> Duration {
 }
 
 /// Whether `url` names this machine.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -196,6 +197,7 @@ fn web(service: &Settings, problems: &mut Problems) -> WebConfig {
         },
         sign_in: match service.text("web.sign_in") {
             Some("on-approval") => SignIn::OnApproval,
+            // Whoever builds the service puts the balancer in, where there is one.
             _ => SignIn::First,
         },
         sessions: SessionLimits {

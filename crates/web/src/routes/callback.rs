@@ -8,6 +8,7 @@ use device_grant_domain::{Outcome, SignInError, Trip, TripPurpose};
 use device_grant_protocol::AuthorizationCode;
 
 use super::device::to;
+use crate::config::SignIn;
 use crate::cookies::{Cookies, Kind};
 use crate::extract::PersonQuery;
 use crate::pages::Problem;
@@ -124,6 +125,9 @@ fn done(
         // Or the next try would silently end the same way: the person signs in anew, and chooses.
         cookies.remove(Kind::Session);
         cookies.remove(Kind::Page);
+        if matches!(state.config.sign_in, SignIn::Balancer(_)) {
+            cookies.remove_balancer_session();
+        }
     }
     cookies.apply(to("/device/done"))
 }

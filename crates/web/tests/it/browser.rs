@@ -18,12 +18,14 @@ pub struct Browser<'a> {
     pub replica: usize,
     /// Where the browser is; without it, where everybody is.
     pub address: Option<IpAddr>,
+    /// Headers that a proxy adds on the way.
+    pub added: Vec<(&'static str, String)>,
 }
 
 impl<'a> Browser<'a> {
     pub fn of(app: &'a TestApp, username: &str) -> Self {
         let person = Person::new(app.dev_pool(), username, username);
-        Self { app, person, cookies: Vec::new(), replica: 0, address: None }
+        Self { app, person, cookies: Vec::new(), replica: 0, address: None, added: Vec::new() }
     }
 
     pub fn alice(app: &'a TestApp) -> Self {
@@ -45,6 +47,9 @@ impl<'a> Browser<'a> {
         let jar: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !jar.is_empty() {
             request.headers_mut().insert(header::COOKIE, jar.join("; ").parse().unwrap());
+        }
+        for (name, value) in &self.added {
+            request.headers_mut().append(*name, value.parse().unwrap());
         }
         if let Some(address) = self.address {
             request.extensions_mut().insert(SocketAddr::new(address, 4711));

@@ -15,3 +15,4 @@ mod poll;
 mod races;
 mod refresh;
 mod sample_way;
+mod sign_in;

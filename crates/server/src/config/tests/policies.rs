@@ -92,3 +92,44 @@ fn the_guard_of_codes_counts_strangers_where_nobody_signs_in_first() {
     assert!(matches!(config.web.sign_in, SignIn::OnApproval));
     assert_eq!(config.settings.guess_limits.strangers_per_network, 30);
 }
+
+const SIGNER: &str =
+    "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/tv/0123456789abcdef";
+
+/// A balancer is named by its ARN, which says where its keys are; its headers count from trusted proxies only.
+#[test]
+fn a_balancer_is_named_by_its_arn() {
+    let text = |alb: &str| {
+        format!(
+            "{GOOD}[web]\nsign_in = \"alb\"\n[network]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[alb]\nclient_id = \"b\"\n{alb}\n"
+        )
+    };
+    let alb = good(&text(&format!("signer = \"{SIGNER}\""))).alb.unwrap();
+    assert_eq!(alb.key_url.as_str(), "https://public-keys.auth.elb.eu-west-1.amazonaws.com/");
+    assert_eq!((alb.issuer.as_str(), alb.client_id.as_str()), ("https://pool.example.com/a", "b"));
+    assert!(good(GOOD).alb.is_none());
+
+    for (alb, expected) in [
+        ("", "alb.signer: found nothing, expected the ARN of the load balancer"),
+        (
+            "signer = \"arn:aws:iam::1:role/x\"",
+            "alb.signer: found \"arn:aws:iam::1:role/x\", expected the ARN",
+        ),
+        (&format!("signer = \"{}\"", SIGNER.replace("eu-west-1", "evil.example/")), "expected the ARN"),
+        (
+            &format!("signer = \"{}\"", SIGNER.replace("arn:aws", "arn:aws-us-gov")),
+            "alb.key_url: found nothing",
+        ),
+        (
+            &format!("signer = \"{SIGNER}\"\nkey_url = \"http://keys.example\""),
+            "alb.key_url: found \"http://keys.example\", expected an https URL",
+        ),
+    ] {
+        let told = only_problem(&text(alb), &[]);
+        assert!(told.contains(expected), "{told}");
+    }
+    let alone = problems(&format!("{GOOD}[web]\nsign_in = \"alb\"\n"), &[]);
+    for path in ["alb.signer", "alb.client_id", "network.trusted_proxies"] {
+        assert!(alone.iter().any(|told| told.contains(path)), "{path} in {alone:#?}");
+    }
+}
