@@ -18,6 +18,8 @@ pub(crate) struct Grant {
     pub(crate) scope: Vec<String>,
     pub(crate) nonce: Option<String>,
     pub(crate) auth_time: Timestamp,
+    /// The kind of sign-in that was asked for first: whoever signs in here has done it that way.
+    pub(crate) acr: Option<String>,
     revoked: bool,
 }
 
@@ -29,8 +31,13 @@ impl Grant {
             scope,
             nonce: nonce.map(str::to_owned),
             auth_time: session.auth_time,
+            acr: None,
             revoked: false,
         }
+    }
+
+    pub(crate) fn with_acr(self, acr: Option<String>) -> Self {
+        Self { acr, ..self }
     }
 }
 

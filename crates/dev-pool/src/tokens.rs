@@ -80,6 +80,7 @@ fn id_claims(
     let mut claims = common_claims(pool, client, user, now, pool.config().token_lifetime);
     claims.insert("aud".into(), client.client_id.as_str().into());
     claims.insert("auth_time".into(), grant.auth_time.as_secs().into());
+    claims.extend(grant.acr.as_deref().map(|acr| ("acr".to_owned(), acr.into())));
     claims.insert("token_use".into(), "id".into());
     claims.insert("name".into(), user.name.as_str().into());
     claims.insert("email".into(), user.email.as_str().into());

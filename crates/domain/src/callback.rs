@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use device_grant_protocol::AuthorizationCode;
 
+use crate::audit::{About, Event};
 use crate::commit::CommitError;
 use crate::exchange::{ClaimedCode, Settled};
 use crate::ids::{AttemptId, OnceKey, RequestId};
 use crate::mailbox::Slot;
+use crate::policy::SignInDemand;
 use crate::pool::{Account, Exchange, ExchangeError};
 use crate::request::{DeviceRequest, Refusal, RequestState, Standing};
 use crate::service::DeviceGrant;
@@ -28,6 +30,8 @@ pub enum Outcome {
     TryAgain,
     /// Another account than the one that approved came back; the request is open.
     AccountDiffers,
+    /// The sign-in was not of the kind that the client wants; the request is open.
+    TooWeak,
     /// The codes ran out meanwhile.
     Expired,
     /// Somebody else decided.
@@ -65,54 +69,66 @@ impl DeviceGrant {
         }
         let redirect_uri = self.settings.redirect_uri();
         let client = &self.settings.service_client;
+        let anything = SignInDemand::default();
         let exchange = self.pool.exchange(Exchange {
             client,
             redirect_uri: &redirect_uri,
             code,
             verifier: &trip.verifier,
             nonce: &trip.nonce,
+            demand: &anything,
         });
         let exchanged = tokio::time::timeout(self.settings.exchange_deadline, exchange).await;
         let tokens = exchanged.map_err(|_| SignInError::Unavailable)?.map_err(|problem| {
             tracing::warn!(%problem, "a sign-in brought nothing");
             match problem {
                 ExchangeError::Unreachable(_) => SignInError::Unavailable,
-                ExchangeError::Refused | ExchangeError::Unusable(_) => SignInError::Failed,
+                ExchangeError::Refused | ExchangeError::TooWeak(_) | ExchangeError::Unusable(_) => {
+                    SignInError::Failed
+                }
             }
         })?;
         Ok(tokens.account)
     }
 
     /// Finishes a grant's trip: claims the request for this code, exchanges it, stores the tokens. A repeated callback
-    /// exchanges nothing and hears what became of the first (CB-03).
-    pub async fn finish_grant(self: &Arc<Self>, trip: &Trip, code: AuthorizationCode) -> Outcome {
-        let TripPurpose::Grant { request: id, account, .. } = &trip.purpose else {
-            return Outcome::TryAgain;
-        };
-        let Some(request) = self.present(id).await else {
-            return Outcome::TryAgain;
-        };
-        let Some(request) = request else {
-            return Outcome::Expired;
-        };
-        if request.was_claimed_by(&trip.attempt) {
-            return self.outcome_for(&trip.attempt, &request);
+    /// exchanges nothing and hears what became of the first (CB-03). With the outcome comes who signed in, if this very
+    /// call has learned it.
+    pub async fn finish_grant(
+        self: &Arc<Self>,
+        trip: &Trip,
+        code: AuthorizationCode,
+    ) -> (Outcome, Option<Account>) {
+        match self.claim_for(trip, code).await {
+            Ok((request, claimed)) => self.exchange_unhurried(request, claimed).await,
+            Err(outcome) => (outcome, None),
         }
-        let Some(client) = self.clients.find(&request.client_id) else {
-            return Outcome::Expired;
+    }
+
+    async fn claim_for(
+        &self,
+        trip: &Trip,
+        code: AuthorizationCode,
+    ) -> Result<(DeviceRequest, ClaimedCode), Outcome> {
+        let TripPurpose::Grant { request: id, account, .. } = &trip.purpose else {
+            return Err(Outcome::TryAgain);
         };
+        let request = self.present(id).await.ok_or(Outcome::TryAgain)?.ok_or(Outcome::Expired)?;
+        if request.was_claimed_by(&trip.attempt) {
+            return Err(self.outcome_for(&trip.attempt, &request));
+        }
+        let client = self.clients.find(&request.client_id).ok_or(Outcome::Expired)?;
         let claimed = ClaimedCode {
             code,
             verifier: trip.verifier.clone(),
             nonce: trip.nonce.clone(),
-            account: account.id.clone(),
+            account: account.as_ref().map(|account| account.id.clone()),
             redirect_uri: self.settings.redirect_uri(),
             pool_client_id: self.pool_client(client).client_id.clone(),
+            demand: client.policies.step_up.demand(trip.departed()),
         };
-        match self.claim(&request, &trip.attempt, &claimed).await {
-            Ok(request) => self.exchange_unhurried(request, claimed).await,
-            Err(outcome) => outcome,
-        }
+        let request = self.claim(&request, &trip.attempt, &claimed).await?;
+        Ok((request, claimed))
     }
 
     /// The person said no at the pool (CB-06).
@@ -136,7 +152,10 @@ impl DeviceGrant {
             Err(refusal) => return refused(refusal),
         };
         match self.commit(&transition).await {
-            Ok(()) => Outcome::Denied,
+            Ok(()) => {
+                self.audit(Event::Deny, "denied", About::request(&request));
+                Outcome::Denied
+            }
             Err(CommitError::Lost(Some(present))) => {
                 present.is_open(self.now()).err().map_or(Outcome::TryAgain, refused)
             }
@@ -200,12 +219,17 @@ impl DeviceGrant {
     }
 
     /// Exchanges in a task of its own: a browser that goes away does not stop it half-way.
-    async fn exchange_unhurried(self: &Arc<Self>, request: DeviceRequest, claimed: ClaimedCode) -> Outcome {
+    async fn exchange_unhurried(
+        self: &Arc<Self>,
+        request: DeviceRequest,
+        claimed: ClaimedCode,
+    ) -> (Outcome, Option<Account>) {
         let (attempt, id) = (request.spent.last().cloned(), request.id.clone());
         let service = Arc::clone(self);
         let task = self.tasks.spawn(async move { service.settle(&request, &claimed).await });
-        match task.await {
-            Ok(Settled::Approved) => Outcome::Approved,
+        let outcome = match task.await {
+            Ok(Settled::Approved(account)) => return (Outcome::Approved, Some(account)),
+            Ok(Settled::TooWeak) => Outcome::TooWeak,
             Ok(Settled::AccountDiffers) => Outcome::AccountDiffers,
             Ok(Settled::Released) => Outcome::TryAgain,
             // Run out, decided by somebody else, or finished by a takeover: the request itself knows.
@@ -214,7 +238,8 @@ impl DeviceGrant {
                 None => Outcome::Taken,
             },
             Ok(Settled::Waiting) | Err(_) => Outcome::Pending,
-        }
+        };
+        (outcome, None)
     }
 }
 

@@ -8,6 +8,7 @@ use device_grant_protocol::{AuthMethod, ClientId, ClientSecret, Scope};
 use url::Url;
 
 use crate::jws::SigningAlgorithm;
+use crate::policy::Policies;
 use crate::pool::PoolClient;
 
 mod assertion;
@@ -47,6 +48,8 @@ pub struct DeviceClient {
     pub grants: Grants,
     /// How many requests it may start in a minute on each replica; `None`: as many as its networks may.
     pub starts_per_minute: Option<u32>,
+    /// What is asked of its logins beyond the usual.
+    pub policies: Policies,
 }
 
 /// How a client proves itself.
@@ -92,6 +95,13 @@ pub struct Grants {
     pub device_code: bool,
     /// The refresh token grant.
     pub refresh_token: bool,
+}
+
+impl DeviceClient {
+    /// The most its tokens may be good for: what it may ask for, and what is asked for in addition.
+    pub fn ceiling(&self) -> Scope {
+        self.scopes.union(&self.extra_scopes)
+    }
 }
 
 impl ClientAuth {
@@ -164,5 +174,6 @@ pub(crate) fn sample(id: &str) -> DeviceClient {
         lifetime: None,
         grants: Grants { device_code: true, refresh_token: false },
         starts_per_minute: None,
+        policies: Policies::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! Codes: their alphabets, how they are drawn, shown and read back, and whether they are strong enough.
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use device_grant_protocol::{DeviceCode, UserCode};
 
 use crate::entropy::{Entropy, below};
@@ -14,6 +15,8 @@ const URL_SAFE_SPECIALS: &str = "-._~";
 const GROUP: usize = 4;
 /// How many groups new user codes may grow by when more are live, or guessed at, than their length is good for.
 pub const MAX_GROWTH: usize = 2;
+/// Stands where a character is hidden.
+const HIDDEN: char = '•';
 
 /// What is wrong with a format.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -93,10 +96,21 @@ impl CodeFormat {
 
     /// The code as a person sees it: `WDJB-MJHT`.
     pub fn display(&self, code: &UserCode) -> String {
+        self.in_groups(code.expose().chars())
+    }
+
+    /// The code with its last `hidden` characters kept back: `WDJB-MJ••`.
+    pub fn display_hiding(&self, code: &UserCode, hidden: usize) -> String {
+        let length = code.expose().chars().count();
+        let shown = code.expose().chars().take(length.saturating_sub(hidden));
+        self.in_groups(shown.chain(std::iter::repeat(HIDDEN)).take(length))
+    }
+
+    fn in_groups(&self, characters: impl Iterator<Item = char>) -> String {
+        let characters: Vec<char> = characters.collect();
         if !self.grouped {
-            return code.expose().to_owned();
+            return characters.into_iter().collect();
         }
-        let characters: Vec<char> = code.expose().chars().collect();
         characters.chunks(GROUP).map(String::from_iter).collect::<Vec<_>>().join("-")
     }
 
@@ -110,24 +124,38 @@ impl CodeFormat {
     /// Where the alphabet is single-case and has no specials, ASCII case is folded and everything outside the
     /// alphabet is dropped (RFC 8628 section 6.1, UC-04, UC-05). Elsewhere only blanks and our own dashes are.
     pub fn read(&self, typed: &str) -> Option<UserCode> {
-        // Longer input is refused before any work is done on it; each character may come with separators.
-        if typed.len() > Self::MAX_LENGTH * 8 {
-            return None;
-        }
-        let forgiving = self.is_forgiving();
-        let fold = |c: char| {
-            if self.has_upper() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
-        };
-        let dropped = |c: char| c.is_whitespace() || (c == '-' && !self.alphabet.contains(&c));
-        let canonical: String = if forgiving {
-            typed.chars().map(fold).filter(|c| self.alphabet.contains(c)).collect()
-        } else {
-            typed.chars().filter(|c| !dropped(*c)).collect()
-        };
+        let canonical = self.canonical(typed)?;
         let length = canonical.chars().count();
         let is_length = (0..=MAX_GROWTH).any(|groups| length == self.length + groups * GROUP);
         let fits = is_length && canonical.chars().all(|c| self.alphabet.contains(&c));
         fits.then(|| UserCode::new(canonical))
+    }
+
+    /// Whether `typed`, read as forgivingly as a code, is the last `count` characters of `code`, or the whole of it.
+    pub fn is_end_of(&self, code: &UserCode, count: usize, typed: &str) -> bool {
+        let Some(typed) = self.canonical(typed) else { return false };
+        // Alphabets are ASCII, so bytes are characters.
+        let code = code.expose().as_bytes();
+        let end = &code[code.len().saturating_sub(count)..];
+        let is = |expected| verify_slices_are_equal(expected, typed.as_bytes()).is_ok();
+        // Not `||`: the time says nothing about which it was.
+        is(end) | is(code)
+    }
+
+    fn canonical(&self, typed: &str) -> Option<String> {
+        // Longer input is refused before any work is done on it; each character may come with separators.
+        if typed.len() > Self::MAX_LENGTH * 8 {
+            return None;
+        }
+        let fold = |c: char| {
+            if self.has_upper() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
+        };
+        let dropped = |c: char| c.is_whitespace() || (c == '-' && !self.alphabet.contains(&c));
+        Some(if self.is_forgiving() {
+            typed.chars().map(fold).filter(|c| self.alphabet.contains(c)).collect()
+        } else {
+            typed.chars().filter(|c| !dropped(*c)).collect()
+        })
     }
 
     /// Bits of a code, counted on the folded alphabet: what a person who mixes up upper and lower case would see.

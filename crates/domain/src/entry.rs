@@ -2,11 +2,15 @@
 
 use device_grant_protocol::{DeviceCode, UserCode};
 
+use crate::audit::{About, Event};
 use crate::guesses::Guesser;
-use crate::ids::{RequestId, UserCodeKey};
+use crate::ids::{CounterKey, RequestId, UserCodeKey};
 use crate::request::DeviceRequest;
 use crate::service::DeviceGrant;
 use crate::store::{Consistency, Unavailable};
+
+/// When more people than this have looked at one request, somebody may be sending its code around (SEC-15).
+const FEW_VIEWERS: u32 = 3;
 
 /// What a typed code leads to.
 #[derive(Debug)]
@@ -24,9 +28,20 @@ pub enum Entry {
     TooMany,
 }
 
+/// What comes of characters that were to be typed from the device's screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypedEnd {
+    /// They are the end of the code.
+    Right,
+    /// They are not.
+    Wrong,
+    /// Too many guesses: wait.
+    TooMany,
+}
+
 impl DeviceGrant {
     /// Looks a typed code up for `guesser`. The guess is reserved before the look-up and given back on a hit.
-    pub async fn enter(&self, guesser: &Guesser<'_>, typed: &str) -> Result<Entry, Unavailable> {
+    pub async fn enter(&self, guesser: Guesser<'_>, typed: &str) -> Result<Entry, Unavailable> {
         // No code was entered, so none was guessed.
         if typed.trim().is_empty() {
             return Ok(Entry::NoMatch);
@@ -35,7 +50,9 @@ impl DeviceGrant {
         if let Some(key) = self.missing_key() {
             return Err(Unavailable(format!("the key {key} is not in this keyring").into()));
         }
+        let about = About::guesser(&guesser);
         let Some(guess) = self.reserve_guess(guesser, self.now()).await? else {
+            self.audit(Event::View, "too_many_guesses", about);
             return Ok(Entry::TooMany);
         };
         let user_code = self.settings.user_code.read(typed);
@@ -50,10 +67,53 @@ impl DeviceGrant {
         };
         let Some((user_code, request)) = user_code.zip(found) else {
             self.tally.missed();
+            self.audit(Event::View, "no_match", about);
             return Ok(Entry::NoMatch);
         };
         self.give_back(guess).await;
+        let found = About { request: Some(&request.id), client: Some(&request.client_id), ..about };
+        self.audit(Event::View, "shown", found);
         Ok(Entry::Found { request: Box::new(request), user_code })
+    }
+
+    /// Compares what was typed from the device's screen with the last `count` characters of `user_code`. A wrong entry
+    /// counts as a guess, so that the rest of a code cannot be tried out.
+    pub async fn check_end(
+        &self,
+        guesser: Guesser<'_>,
+        (user_code, count): (&UserCode, usize),
+        typed: &str,
+    ) -> Result<TypedEnd, Unavailable> {
+        let about = About::guesser(&guesser);
+        let Some(guess) = self.reserve_guess(guesser, self.now()).await? else {
+            self.audit(Event::Authorize, "too_many_guesses", about);
+            return Ok(TypedEnd::TooMany);
+        };
+        if !self.settings.user_code.is_end_of(user_code, count, typed) {
+            self.tally.missed();
+            self.audit(Event::Authorize, "wrong_characters", about);
+            return Ok(TypedEnd::Wrong);
+        }
+        self.give_back(guess).await;
+        Ok(TypedEnd::Right)
+    }
+
+    /// Counts one more person who looks at `request`; whether they are many by now. Best effort: a store that does not
+    /// answer stops nobody.
+    pub async fn is_seen_by_many(&self, request: &DeviceRequest) -> bool {
+        let counter = CounterKey::viewers(&request.id, &self.keyring);
+        match self.store.reserve(&counter, FEW_VIEWERS, request.expires_at).await {
+            Ok(few) => {
+                if !few {
+                    self.audit_alarm(Event::View, "seen_by_many", About::request(request));
+                }
+                !few
+            }
+            Err(problem) => {
+                tracing::warn!(error = %problem, "a look at a request was not counted");
+                false
+            }
+        }
     }
 
     /// The request that a person was shown, as it is now; `None` when it is not open any more.

@@ -12,10 +12,12 @@ use device_grant_protocol::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::audit::{About, Event};
 use crate::commit::CommitError;
 use crate::keyring::OpenError;
 use crate::mailbox::{self, Slot};
-use crate::pool::{Exchange, ExchangeError, PoolClient, PoolTokens};
+use crate::policy::SignInDemand;
+use crate::pool::{Account, Exchange, ExchangeError, PoolClient, PoolTokens};
 use crate::request::{DeviceRequest, RequestState, Transition};
 use crate::service::DeviceGrant;
 use crate::time::Timestamp;
@@ -31,10 +33,20 @@ pub(crate) struct ClaimedCode {
     pub(crate) code: AuthorizationCode,
     pub(crate) verifier: PkceVerifier,
     pub(crate) nonce: Nonce,
-    /// The account that was shown when the person approved.
-    pub(crate) account: String,
+    /// The account that was shown when the person approved; none where people sign in only after that.
+    pub(crate) account: Option<String>,
     pub(crate) redirect_uri: Url,
     pub(crate) pool_client_id: String,
+    /// A claim of a replica of the version before has none.
+    #[serde(default)]
+    pub(crate) demand: SignInDemand,
+}
+
+impl ClaimedCode {
+    /// Whether the account that came back may be the one that approved (CB-11).
+    fn is_for(&self, account: &Account) -> bool {
+        self.account.as_ref().is_none_or(|shown| *shown == account.id)
+    }
 }
 
 /// What an approval keeps in the mailbox until the hand-over.
@@ -60,10 +72,12 @@ impl StoredTokens {
 /// How an exchange ended.
 #[derive(Debug)]
 pub(crate) enum Settled {
-    /// The tokens wait for the device.
-    Approved,
+    /// The tokens wait for the device, for this account.
+    Approved(Account),
     /// Somebody else signed in at the pool than had approved. The request is open again.
     AccountDiffers,
+    /// The sign-in was not of the kind that the client wants. The request is open again.
+    TooWeak,
     /// The code brought nothing. The request is open again.
     Released,
     /// Not known yet: the pool or the store does not answer. A later poll goes on.
@@ -93,28 +107,43 @@ impl DeviceGrant {
             code: &claimed.code,
             verifier: &claimed.verifier,
             nonce: &claimed.nonce,
+            demand: &claimed.demand,
         });
         let outcome = tokio::time::timeout(self.settings.exchange_deadline, exchange).await;
         match outcome.unwrap_or_else(|_| Err(ExchangeError::Unreachable("no answer in time".to_owned()))) {
-            Ok(tokens) if tokens.account.id == claimed.account => {
+            Ok(tokens) if claimed.is_for(&tokens.account) => {
                 self.store_tokens(request, pool_client, tokens).await
             }
             Ok(tokens) => {
-                tracing::warn!(request = %request.id, "another account came back from the pool");
+                let about = About { account: Some(&tokens.account.id), ..About::request(request) };
+                self.audit_alarm(Event::Failure, "account_differs", about);
                 self.drop_tokens(pool_client, Unwanted::of(&tokens.response)).await;
-                match self.release(request).await {
-                    Settled::Released => Settled::AccountDiffers,
-                    other => other,
-                }
+                self.release_because(request, Settled::AccountDiffers).await
             }
             Err(ExchangeError::Unreachable(cause)) => {
                 tracing::warn!(request = %request.id, %cause, "the pool did not answer an exchange");
                 Settled::Waiting
             }
-            Err(problem @ (ExchangeError::Refused | ExchangeError::Unusable(_))) => {
+            Err(problem) => {
                 tracing::warn!(request = %request.id, %problem, "an exchange brought nothing");
-                self.release(request).await
+                self.exchange_failed(request, &problem).await
             }
+        }
+    }
+
+    async fn exchange_failed(&self, request: &DeviceRequest, problem: &ExchangeError) -> Settled {
+        let (outcome, settled) = match problem {
+            ExchangeError::TooWeak(_) => ("too_weak", Settled::TooWeak),
+            _ => ("exchange", Settled::Released),
+        };
+        self.audit(Event::Failure, outcome, About::request(request));
+        self.release_because(request, settled).await
+    }
+
+    async fn release_because(&self, request: &DeviceRequest, reason: Settled) -> Settled {
+        match self.release(request).await {
+            Settled::Released => reason,
+            other => other,
         }
     }
 
@@ -162,6 +191,7 @@ impl DeviceGrant {
     ) -> Settled {
         let now = self.now();
         let unwanted = Unwanted::of(&tokens.response);
+        let account = tokens.account;
         let stored = StoredTokens::received(tokens.response, now);
         let plaintext = serde_json::to_vec(&stored).expect("strings and numbers always serialize");
         let slot = (&request.id, Slot::Tokens);
@@ -176,18 +206,27 @@ impl DeviceGrant {
             return Settled::Lost;
         };
         match self.commit(&transition).await {
-            Ok(()) => Settled::Approved,
-            Err(CommitError::Lost(present)) if is_ours(&transition, present.as_deref()) => Settled::Approved,
+            Ok(()) => self.approved(request, account),
+            Err(CommitError::Lost(present)) if is_ours(&transition, present.as_deref()) => {
+                self.approved(request, account)
+            }
             Err(CommitError::Lost(_)) => {
+                self.audit(Event::Failure, "lost_its_race", About::request(request));
                 self.drop_tokens(pool_client, unwanted).await;
                 Settled::Lost
             }
             Err(CommitError::Unavailable(unavailable)) => {
                 tracing::error!(request = %request.id, error = %unavailable, "an approval is not stored yet");
-                self.store_later(request, transition, pool_client.clone(), unwanted);
+                self.store_later(request, transition, account, (pool_client.clone(), unwanted));
                 Settled::Waiting
             }
         }
+    }
+
+    fn approved(&self, request: &DeviceRequest, account: Account) -> Settled {
+        let about = About { account: Some(&account.id), ..About::request(request) };
+        self.audit(Event::Approve, "approved", about);
+        Settled::Approved(account)
     }
 
     /// The store does not answer, and the tokens are here: go on trying as long as the lease lasts. If nothing helps the
@@ -197,8 +236,8 @@ impl DeviceGrant {
         self: &Arc<Self>,
         request: &DeviceRequest,
         transition: Transition,
-        pool_client: PoolClient,
-        unwanted: Unwanted,
+        account: Account,
+        (pool_client, unwanted): (PoolClient, Unwanted),
     ) {
         let (service, request) = (Arc::clone(self), request.clone());
         self.tasks.spawn(async move {
@@ -207,8 +246,10 @@ impl DeviceGrant {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 match service.commit(&transition).await {
-                    Ok(()) => return,
-                    Err(CommitError::Lost(present)) if is_ours(&transition, present.as_deref()) => return,
+                    Ok(()) => return drop(service.approved(&request, account)),
+                    Err(CommitError::Lost(present)) if is_ours(&transition, present.as_deref()) => {
+                        return drop(service.approved(&request, account));
+                    }
                     Err(CommitError::Lost(_)) => return service.drop_tokens(&pool_client, unwanted).await,
                     Err(CommitError::Unavailable(_)) => {}
                 }

@@ -4,6 +4,7 @@
 //! an account and as a browser session; nobody is cut off by what others have guessed.
 
 use crate::ids::CounterKey;
+use crate::network::Network;
 use crate::service::DeviceGrant;
 use crate::store::Unavailable;
 use crate::time::Timestamp;
@@ -11,17 +12,21 @@ use crate::time::Timestamp;
 /// Guesses of user codes in one code life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuessLimits {
-    /// By one account, and by one browser session.
-    pub per_guesser: u32,
+    /// By one account, and by one browser session in which somebody has signed in.
+    pub per_account: u32,
     /// By all who come from one network: an IPv4 address or an IPv6 /64.
     pub per_network: u32,
+    /// By one browser session in which nobody has signed in.
+    pub per_browser: u32,
+    /// By all in one network who have not signed in; an IPv6 network is a /48 here.
+    pub strangers_per_network: u32,
 }
 
 impl GuessLimits {
     /// How many guesses can miss in one code life, by `accounts` accounts spread over `networks` networks: what each
     /// account may, or what the networks may and one more for each account.
     pub fn guesses(self, accounts: u64, networks: u64) -> u64 {
-        let by_accounts = accounts.saturating_mul(self.per_guesser.into());
+        let by_accounts = accounts.saturating_mul(self.per_account.into());
         let by_networks = networks.saturating_mul(self.per_network.into()).saturating_add(accounts);
         by_accounts.min(by_networks)
     }
@@ -30,12 +35,12 @@ impl GuessLimits {
 /// Who enters a code. Each of the three is counted on its own (UC-06).
 #[derive(Clone, Copy, Debug)]
 pub struct Guesser<'a> {
-    /// The signed-in account.
-    pub account: &'a str,
+    /// The account's id; `None` while nobody has signed in.
+    pub account: Option<&'a str>,
     /// The browser session.
     pub session: &'a str,
     /// The network.
-    pub network: &'a str,
+    pub network: Network,
 }
 
 /// A reserved guess: the counters that it stands on.
@@ -49,15 +54,24 @@ impl DeviceGrant {
     /// must not lock the others out (UC-07). So an account's first miss in a window passes though its network is full.
     pub(crate) async fn reserve_guess(
         &self,
-        guesser: &Guesser<'_>,
+        guesser: Guesser<'_>,
         now: Timestamp,
     ) -> Result<Option<Guess>, Unavailable> {
-        let GuessLimits { per_guesser, per_network } = self.settings.guess_limits;
+        let (limits, network) = (self.settings.guess_limits, guesser.network);
         let mut guess = Guess::default();
-        let passes = self.reserve(&mut guess, ("account", guesser.account, per_guesser), now).await?
-            && self.reserve(&mut guess, ("session", guesser.session, per_guesser), now).await?
-            && (self.reserve(&mut guess, ("network", guesser.network, per_network), now).await?
-                || self.reserve(&mut guess, ("first", guesser.account, 1), now).await?);
+        let passes = if let Some(account) = guesser.account {
+            self.reserve(&mut guess, ("account", account, limits.per_account), now).await?
+                && self.reserve(&mut guess, ("session", guesser.session, limits.per_account), now).await?
+                && (self
+                    .reserve(&mut guess, ("network", &network.to_string(), limits.per_network), now)
+                    .await?
+                    || self.reserve(&mut guess, ("first", account, 1), now).await?)
+        } else {
+            // Sessions cost nothing, so without accounts all rests on the networks: counted wider, with fewer guesses.
+            let strangers = ("strangers", network.wide(), limits.strangers_per_network);
+            self.reserve(&mut guess, ("browser", guesser.session, limits.per_browser), now).await?
+                && self.reserve(&mut guess, (strangers.0, &strangers.1, strangers.2), now).await?
+        };
         if passes {
             return Ok(Some(guess));
         }

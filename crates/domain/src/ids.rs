@@ -50,7 +50,7 @@ id! {
     KeyThumbprint;
     /// Something that is good once: a sign-in trip, a client assertion, a DPoP proof.
     OnceKey;
-    /// A counter of guesses: of whom, and in which window.
+    /// A counter of guesses (of whom, and in which window), or of the people who looked at a request.
     CounterKey;
 }
 
@@ -110,5 +110,11 @@ impl CounterKey {
     /// The count of `kind` over all replicas in the window number `window`.
     pub(crate) fn tally(kind: &str, window: u64) -> Self {
         Self(format!("all#{kind}#{window}"))
+    }
+
+    /// The counter of those who looked at `request`.
+    pub fn viewers(request: &RequestId, keyring: &Keyring) -> Self {
+        let mac = keyring.macs("viewers", request.as_str().as_bytes())[0];
+        Self(format!("viewers#{}", BASE64_URL_SAFE_NO_PAD.encode(&mac[..16])))
     }
 }

@@ -1,5 +1,7 @@
 //! The life of a device request: states, transitions, codes, sealing, limits, and the ports.
 
+mod audit;
+pub mod balancer;
 mod callback;
 pub mod client;
 pub mod codes;
@@ -14,7 +16,9 @@ mod keyring;
 pub mod keys;
 pub mod limits;
 pub mod mailbox;
+mod network;
 mod pace;
+pub mod policy;
 mod poll;
 pub mod pool;
 pub mod records;
@@ -30,10 +34,11 @@ mod trip;
 
 pub use callback::{Outcome, SignInError};
 pub use entropy::{Entropy, SystemEntropy, below, bytes};
-pub use entry::Entry;
+pub use entry::{Entry, TypedEnd};
 pub use guesses::{GuessLimits, Guesser};
 pub use ids::{AttemptId, CounterKey, KeyThumbprint, OnceKey, OpId, RequestId, UserCodeKey};
 pub use keyring::{KeyMaterial, KeyName, Keyring, KeyringError, OpenError, Purpose};
+pub use network::{Nearness, Network};
 pub use pace::{MAX_INTERVAL, SLOW_DOWN_STEP};
 pub use poll::PollOutcome;
 pub use service::{DeviceGrant, Ports, Settings};

@@ -1,6 +1,6 @@
 //! How many requests may be started: per network, per client in a network, and per client (DA-13).
 //!
-//! Counted in this replica's memory: with N replicas up to N times the number passes.
+//! Starts are counted in this replica's memory: with N replicas up to N times the number passes.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use device_grant_protocol::{DeviceCode, TokenResponse};
 
+use crate::audit::{About, Event};
 use crate::client::DeviceClient;
 use crate::commit::CommitError;
 use crate::exchange::StoredTokens;
@@ -119,7 +120,8 @@ impl DeviceGrant {
         let tokens: StoredTokens =
             serde_json::from_slice(&opened).map_err(|error| Unavailable(error.into()))?;
         // A scope that the operator has withdrawn since the approval is not handed out (TP-19).
-        if !request.scope.within(&client.scopes.union(&client.extra_scopes)) {
+        if !request.scope.within(&client.ceiling()) {
+            self.audit(Event::HandOver, "scope_withdrawn", About::request(request));
             return Ok(PollOutcome::InvalidGrant);
         }
         let run_out = tokens.have_run_out(now);
@@ -135,7 +137,7 @@ impl DeviceGrant {
                 self.pace.forget(&request.id);
                 let tokens = if run_out { self.renewed(client, tokens).await } else { tokens };
                 let response = self.response(client, request, tokens);
-                tracing::info!(request = %request.id, client = %client.id, "handed over");
+                self.audit(Event::HandOver, "handed_over", About::request(request));
                 Ok(PollOutcome::Tokens(Box::new(response)))
             }
             Err(CommitError::Lost(Some(present))) => Ok(decided_outcome(present.standing(now))),

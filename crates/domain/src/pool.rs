@@ -8,6 +8,8 @@ use device_grant_protocol::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::policy::{SignInDemand, StepUp};
+
 /// A client of the pool, as this service presents itself there.
 #[derive(Clone, Debug)]
 pub struct PoolClient {
@@ -34,6 +36,8 @@ pub struct AuthorizeTrip<'a> {
     pub nonce: &'a Nonce,
     /// Its S256 challenge goes along.
     pub verifier: &'a PkceVerifier,
+    /// What kind of sign-in the client wants; counts more than what follows.
+    pub step_up: &'a StepUp,
     /// Further parameters of the configuration, `identity_provider` for example. They replace nothing above.
     pub extra: &'a [(String, String)],
 }
@@ -51,6 +55,8 @@ pub struct Exchange<'a> {
     pub verifier: &'a PkceVerifier,
     /// The trip's nonce; the ID token must carry it.
     pub nonce: &'a Nonce,
+    /// What the ID token must say of the sign-in.
+    pub demand: &'a SignInDemand,
 }
 
 /// Who signed in, from a validated ID token.
@@ -79,6 +85,9 @@ pub enum ExchangeError {
     /// The pool refuses the code (`invalid_grant`): used, too old, or never its own.
     #[error("the pool refuses the code")]
     Refused,
+    /// The sign-in was not of the kind that the client wants. Tokens that came along were revoked.
+    #[error("the sign-in is not what the client wants: {0}")]
+    TooWeak(&'static str),
     /// The pool refuses us, or answers what no working pool answers. Tokens that came along were revoked.
     #[error("the pool's answer cannot be used: {0}")]
     Unusable(String),

@@ -5,10 +5,12 @@ use std::time::Duration;
 use device_grant_protocol::{DeviceAuthorizationResponse, DeviceCode, Scope, UserCode};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{About, Event};
 use crate::client::DeviceClient;
 use crate::ids::{RequestId, UserCodeKey};
 use crate::keyring::Purpose;
 use crate::mailbox::MailboxKey;
+use crate::network::Network;
 use crate::request::{DeviceRequest, RequestState};
 use crate::service::DeviceGrant;
 use crate::store::{CreateError, NewRequest, Unavailable};
@@ -23,9 +25,9 @@ const ORIGIN_LABEL: &str = "origin";
 /// From where a request was made; shown coarsely on the confirmation page and sealed in the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// The network: an IPv4 address or an IPv6 /64.
-    pub network: String,
-    /// What the device calls itself in its `User-Agent`, shortened.
+    /// The network.
+    pub network: Network,
+    /// What kind of device it seems to be.
     pub device: Option<String>,
 }
 
@@ -38,6 +40,9 @@ pub enum StartError {
     /// The client does not have this grant.
     #[error("the client may not use the device code grant")]
     UnauthorizedClient,
+    /// The client may not start from where it is (SEC-15).
+    #[error("the client may not start from this network")]
+    ForeignNetwork,
     /// Too many starts from this network (DA-13).
     #[error("too many requests; wait {} s", .0.as_secs())]
     TooMany(Duration),
@@ -49,6 +54,20 @@ pub enum StartError {
     Unavailable(#[from] Unavailable),
 }
 
+impl StartError {
+    /// Its name in the audit trail.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::InvalidScope => "invalid_scope",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::ForeignNetwork => "foreign_network",
+            Self::TooMany(_) => "too_many",
+            Self::NoCodeFree => "no_code_free",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
 impl DeviceGrant {
     /// Issues a pair of codes to an authenticated client.
     pub async fn start(
@@ -58,19 +77,37 @@ impl DeviceGrant {
         origin: &Origin,
     ) -> Result<DeviceAuthorizationResponse, StartError> {
         let now = self.now();
+        let about = About { client: Some(&client.id), network: Some(origin.network), ..About::default() };
+        self.admit(client, &asked, origin.network, now)
+            .inspect_err(|refusal| self.audit(Event::Issue, refusal.name(), about))?;
+
+        let device_code = self.settings.device_code.draw_device_code(&*self.entropy);
+        let request = self.new_request(client, asked, (&device_code, origin), now);
+        let (id, lifetime) = (request.id.clone(), request.expires_at.since(now));
+        let created = self.create(request, now).await;
+        let user_code = created.inspect_err(|failed| self.audit(Event::Issue, failed.name(), about))?;
+        self.audit(Event::Issue, "issued", About { request: Some(&id), ..about });
+        Ok(self.announce(device_code, &user_code, lifetime))
+    }
+
+    fn admit(
+        &self,
+        client: &DeviceClient,
+        asked: &Scope,
+        network: Network,
+        now: Timestamp,
+    ) -> Result<(), StartError> {
         if !client.grants.device_code {
             return Err(StartError::UnauthorizedClient);
+        }
+        let allowed = &client.policies.start_networks;
+        if !allowed.is_empty() && !network.is_within(allowed) {
+            return Err(StartError::ForeignNetwork);
         }
         if !asked.within(&client.scopes) {
             return Err(StartError::InvalidScope);
         }
-        self.starts.admit(client, &origin.network, now).map_err(StartError::TooMany)?;
-
-        let device_code = self.settings.device_code.draw_device_code(&*self.entropy);
-        let request = self.new_request(client, asked, (&device_code, origin), now);
-        let lifetime = request.expires_at.since(now);
-        let user_code = self.create(request, now).await?;
-        Ok(self.announce(device_code, &user_code, lifetime))
+        self.starts.admit(client, &network.to_string(), now).map_err(StartError::TooMany)
     }
 
     /// From where `request` was made, if this replica's keys open it.

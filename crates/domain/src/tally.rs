@@ -84,7 +84,7 @@ impl DeviceGrant {
         let mut counts = self.tally.lock();
         let codes = u32::try_from(counts.issued.recent(now, life)).unwrap_or(u32::MAX);
         let missed = u32::try_from(counts.missed.recent(now, life)).unwrap_or(u32::MAX);
-        let guesses = missed.max(self.settings.guess_limits.per_guesser);
+        let guesses = missed.max(self.settings.guess_limits.per_account);
         let is_enough = |groups: &usize| {
             GuessStrength::of(&format.longer(*groups), guesses, codes).any_code >= ANY_CODE_BITS
         };

@@ -3,6 +3,7 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::{RefreshToken, Scope, TokenResponse};
 
+use crate::audit::{About, Event};
 use crate::client::{DeviceClient, PoolBinding};
 use crate::exchange::StoredTokens;
 use crate::keyring::{OpenError, Purpose};
@@ -23,7 +24,7 @@ pub enum RefreshRefusal {
     /// Unknown, another client's, or refused by the pool itself.
     #[error("the refresh token is not good")]
     InvalidGrant,
-    /// Refused by the pool itself.
+    /// More than the client may have, or refused by the pool itself.
     #[error("the scope is not good")]
     InvalidScope,
     /// Anything else. The token may still be good (RT-05).
@@ -87,6 +88,10 @@ impl DeviceGrant {
         if !client.grants.refresh_token {
             return Err(RefreshRefusal::UnauthorizedClient);
         }
+        // The ceiling holds for as long as a login lives, not only for its start.
+        if scope.is_some_and(|scope| !scope.within(&client.ceiling())) {
+            return Err(RefreshRefusal::InvalidScope);
+        }
         let old_key = self.old_key_of(client, token.expose());
         let token = match self.open_envelope(client, token.expose()) {
             Ok(Some(token)) => token,
@@ -144,8 +149,13 @@ impl DeviceGrant {
         }
     }
 
-    /// Leaves out what is not in the client's token set, and seals the refresh token where the pool client is shared.
+    /// Leaves out what is not in the client's token set, and seals the refresh token where the pool client is shared. What
+    /// a pool puts into an access token beyond what was asked for cannot be taken out again; the trail tells of it.
     fn for_device(&self, client: &DeviceClient, response: TokenResponse) -> TokenResponse {
+        if response.scope.as_ref().is_some_and(|scope| !scope.within(&client.ceiling())) {
+            let about = About { client: Some(&client.id), ..About::default() };
+            self.audit(Event::HandOver, "more_scope_than_allowed", about);
+        }
         let refresh_token = response.refresh_token.filter(|_| client.token_set.refresh);
         TokenResponse {
             refresh_token: refresh_token.map(|token| self.envelope(client, token)),

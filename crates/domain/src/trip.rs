@@ -11,9 +11,12 @@ use device_grant_protocol::{ClientId, Nonce, PkceVerifier, Scope, State, UserCod
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::audit::{About, Event};
 use crate::entropy::{Entropy, bytes};
 use crate::ids::{AttemptId, RequestId};
 use crate::keyring::Purpose;
+use crate::network::Network;
+use crate::policy::{Prompt, StepUp};
 use crate::pool::{Account, AuthorizeTrip, PoolClient, PoolProblem};
 use crate::request::{DeviceRequest, Refusal};
 use crate::service::DeviceGrant;
@@ -52,8 +55,8 @@ pub enum TripPurpose {
         request: RequestId,
         /// Its client.
         client_id: ClientId,
-        /// Who approved it.
-        account: Account,
+        /// Who approved it; nobody knows where people sign in only now.
+        account: Option<Account>,
     },
 }
 
@@ -66,6 +69,13 @@ pub enum DepartureError {
     /// The pool cannot be used now.
     #[error(transparent)]
     Pool(#[from] PoolProblem),
+}
+
+impl Trip {
+    /// When the browser left.
+    pub(crate) fn departed(&self) -> Timestamp {
+        self.ends_at - TRIP_LIFE
+    }
 }
 
 impl AttemptId {
@@ -85,17 +95,19 @@ impl DeviceGrant {
     ) -> Result<(Trip, Url), DepartureError> {
         let trip = self.new_trip(TripPurpose::SignIn, user_code);
         let scope = SIGN_IN_SCOPE.parse().expect("a constant scope is well formed");
-        let prompt = fresh.then(|| ("prompt".to_owned(), "login".to_owned()));
-        let url = self.authorize_url(&trip, &self.settings.service_client, &scope, prompt).await?;
+        let prompt = fresh.then_some(Prompt::Login);
+        let step_up = StepUp { prompt, ..StepUp::default() };
+        let url = self.authorize_url(&trip, &self.settings.service_client, &scope, &step_up).await?;
         Ok((trip, url))
     }
 
-    /// Sends a person who has approved `request` to the pool for the device's tokens.
+    /// Sends a person who has approved `request` to the pool for the device's tokens. `account` is who that was, if the
+    /// person has signed in before, and `network` where they are.
     pub async fn depart_for_grant(
         &self,
         request: &DeviceRequest,
         user_code: UserCode,
-        account: &Account,
+        (account, network): (Option<&Account>, Network),
     ) -> Result<(Trip, Url), DepartureError> {
         let now = self.now();
         request.is_open(now)?;
@@ -106,10 +118,14 @@ impl DeviceGrant {
         let purpose = TripPurpose::Grant {
             request: request.id.clone(),
             client_id: client.id.clone(),
-            account: account.clone(),
+            account: account.cloned(),
         };
         let trip = self.new_trip(purpose, Some(user_code));
-        let url = self.authorize_url(&trip, self.pool_client(client), &request.scope, None).await?;
+        let step_up = &client.policies.step_up;
+        let url = self.authorize_url(&trip, self.pool_client(client), &request.scope, step_up).await?;
+        let account = account.map(|account| account.id.as_str());
+        let about = About { network: Some(network), account, ..About::request(request) };
+        self.audit(Event::Authorize, "sent_to_pool", about);
         Ok((trip, url))
     }
 
@@ -151,9 +167,8 @@ impl DeviceGrant {
         trip: &Trip,
         client: &PoolClient,
         scope: &Scope,
-        prompt: Option<(String, String)>,
+        step_up: &StepUp,
     ) -> Result<Url, PoolProblem> {
-        let extra: Vec<_> = self.settings.authorize_params.iter().cloned().chain(prompt).collect();
         let redirect_uri = self.settings.redirect_uri();
         let trip = AuthorizeTrip {
             client,
@@ -162,7 +177,8 @@ impl DeviceGrant {
             state: &trip.state,
             nonce: &trip.nonce,
             verifier: &trip.verifier,
-            extra: &extra,
+            step_up,
+            extra: &self.settings.authorize_params,
         };
         self.pool.authorize_url(trip).await
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use device_grant_domain::balancer::BalancerSignIn;
 use device_grant_domain::client::DeviceClient;
 use device_grant_domain::records::RecordStore;
 use device_grant_domain::store::RequestStore;
@@ -12,7 +13,7 @@ use device_grant_domain::{
 };
 use device_grant_store_dynamodb::{DynamoDbConfig, DynamoDbStore};
 use device_grant_store_embedded::{EmbeddedStore, MemoryStore, OpenError};
-use device_grant_upstream::{OidcPool, OidcPoolConfig, RemoteKeys};
+use device_grant_upstream::{Alb, AlbConfig, OidcPool, OidcPoolConfig, RemoteKeys};
 
 use crate::config::{KeyringSource, StoreConfig, Table};
 use crate::keyring_file;
@@ -121,6 +122,12 @@ pub(crate) fn client_keys(clients: &[DeviceClient]) -> anyhow::Result<RemoteKeys
     let uris = clients.iter().filter_map(|client| client.auth.jwks_uri().cloned());
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     RemoteKeys::new(uris, Arc::new(SystemClock), &entropy).context("the keys of clients cannot be fetched")
+}
+
+/// The load balancer that signs people in. Nothing is sent yet.
+pub(crate) fn balancer(config: AlbConfig) -> anyhow::Result<Arc<dyn BalancerSignIn>> {
+    let alb = Alb::new(config, Arc::new(SystemClock), Arc::new(SystemEntropy));
+    Ok(Arc::new(alb.context("the load balancer's sign-in cannot be used")?))
 }
 
 /// The service over the machine's own clock and randomness.

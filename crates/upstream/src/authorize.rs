@@ -29,7 +29,9 @@ pub(crate) fn authorization_url(endpoint: &Url, trip: &AuthorizeTrip<'_>) -> Url
         ("code_challenge", challenge.as_str()),
         ("code_challenge_method", "S256"),
     ];
-    let mut url = with_params(endpoint, &ours);
+    let step_up = trip.step_up.parameters();
+    let step_up = step_up.iter().map(|(name, value)| (*name, value.as_str()));
+    let mut url = with_params(endpoint, &ours.into_iter().chain(step_up).collect::<Vec<_>>());
     for (name, value) in trip.extra {
         let taken = url.query_pairs().any(|(known, _)| known == name.as_str());
         if !taken && !NEVER_EXTRA.contains(&name.as_str()) {
@@ -65,6 +67,9 @@ fn s256(verifier: &PkceVerifier) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use device_grant_domain::policy::{Prompt, StepUp};
     use device_grant_protocol::{AuthMethod, Nonce, Scope, State};
 
     use super::*;
@@ -74,6 +79,15 @@ mod tests {
     }
 
     fn query(endpoint: &str, scope: &str, extra: &[(&str, &str)]) -> Vec<(String, String)> {
+        query_with(&StepUp::default(), endpoint, scope, extra)
+    }
+
+    fn query_with(
+        step_up: &StepUp,
+        endpoint: &str,
+        scope: &str,
+        extra: &[(&str, &str)],
+    ) -> Vec<(String, String)> {
         let own = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
         let extra: Vec<_> = extra.iter().map(own).collect();
         let url = authorization_url(
@@ -86,6 +100,7 @@ mod tests {
                 nonce: &Nonce::new("n"),
                 // RFC 7636 appendix B.
                 verifier: &PkceVerifier::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+                step_up,
                 extra: &extra,
             },
         );
@@ -161,6 +176,21 @@ mod tests {
             assert_eq!(value(&pairs, name), expected);
         }
         assert_eq!(pairs.len(), 10);
+    }
+
+    /// SEC-14: what the client's policy asks for counts more than the configuration's and the endpoint's own parameters.
+    #[test]
+    fn a_step_up_overrides_what_others_ask_for() {
+        let step_up = StepUp {
+            prompt: Some(Prompt::Login),
+            max_age: Some(Duration::from_mins(5)),
+            acr_values: vec!["mfa".to_owned(), "gold".to_owned()],
+        };
+        let extra = [("prompt", "none"), ("max_age", "99999")];
+        let pairs = query_with(&step_up, "https://p.example/a?acr_values=weak", "openid", &extra);
+        for (name, expected) in [("prompt", "login"), ("max_age", "300"), ("acr_values", "mfa gold")] {
+            assert_eq!(value(&pairs, name), expected);
+        }
     }
 
     #[test]

@@ -28,15 +28,12 @@ impl OidcPool {
         let refresh_token = token::refresh_token(&members);
         let taken = match token::response(&members) {
             Ok(response) => self.take(&provider, exchange, response).await,
-            Err(reason) => Err(reason.to_owned()),
+            Err(reason) => Err(ExchangeError::Unusable(reason.to_owned())),
         };
-        match taken {
-            Ok(tokens) => Ok(tokens),
-            Err(reason) => {
-                self.give_back(&provider, exchange.client, refresh_token).await;
-                Err(ExchangeError::Unusable(reason))
-            }
+        if taken.is_err() {
+            self.give_back(&provider, exchange.client, refresh_token).await;
         }
+        taken
     }
 
     /// The tokens, if they are for us; otherwise why not, in words for an operator.
@@ -45,8 +42,10 @@ impl OidcPool {
         provider: &Provider,
         exchange: &Exchange<'_>,
         response: TokenResponse,
-    ) -> Result<PoolTokens, String> {
-        let id_token = response.id_token.as_ref().ok_or("its token response has no id_token")?;
+    ) -> Result<PoolTokens, ExchangeError> {
+        let id_token = response.id_token.as_ref();
+        let missing = || ExchangeError::Unusable("its token response has no id_token".to_owned());
+        let id_token = id_token.ok_or_else(missing)?;
         let expected = Expected {
             issuer: &self.config.issuer,
             client_id: &exchange.client.client_id,
@@ -57,8 +56,9 @@ impl OidcPool {
             leeway: self.config.leeway,
         };
         let checked = self.directory.check_id_token(provider, id_token.expose(), &expected).await;
-        let checked = checked.map_err(|reason| reason.to_string())?;
-        let account = account(&checked, &self.config.account_claim)?;
+        let checked = checked.map_err(|reason| ExchangeError::Unusable(reason.to_string()))?;
+        checked.meets(exchange.demand, &expected).map_err(ExchangeError::TooWeak)?;
+        let account = account(&checked, &self.config.account_claim).map_err(ExchangeError::Unusable)?;
         Ok(PoolTokens { response, account })
     }
 

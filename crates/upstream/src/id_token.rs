@@ -9,6 +9,7 @@ use aws_lc_rs::digest;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_domain::Timestamp;
 use device_grant_domain::jws::{Claims, Jws, KeySet, NotSigned, Refused, Rules, SigningAlgorithm};
+use device_grant_domain::policy::SignInDemand;
 use device_grant_protocol::{AccessToken, AuthorizationCode, Nonce};
 use serde_json::Value;
 
@@ -143,9 +144,30 @@ impl Signed {
 pub(crate) struct IdToken(Claims);
 
 impl IdToken {
-    #[cfg(test)]
+    /// Claims that somebody else has judged.
     pub(crate) fn of(claims: Claims) -> Self {
         Self(claims)
+    }
+
+    /// Whether the sign-in was what `demand` wants (OpenID Connect Core section 3.1.3.7, items 12 and 13). A pool that says
+    /// nothing of it has not done it.
+    pub(crate) fn meets(&self, demand: &SignInDemand, expected: &Expected<'_>) -> Result<(), &'static str> {
+        let acr = self.text("acr");
+        let is_asked_for = |acr: &str| demand.acr_values.iter().any(|asked| asked == acr);
+        if !demand.acr_values.is_empty() && !acr.is_some_and(is_asked_for) {
+            return Err("its acr is none of those that were asked for");
+        }
+        let Some(since) = demand.since else {
+            return Ok(());
+        };
+        let signed_in = self.0.time("auth_time").ok_or("it has no auth_time")?;
+        if signed_in + expected.leeway < since {
+            return Err("its auth_time lies too far back");
+        }
+        if signed_in > expected.now + expected.leeway {
+            return Err("its auth_time lies ahead of this machine's clock");
+        }
+        Ok(())
     }
 
     /// The value of a claim that is a string with something in it.

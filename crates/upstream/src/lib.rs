@@ -5,9 +5,11 @@
 //! of its accepted discovery document, and nowhere else. Tokens are handed on only after the ID token was checked in
 //! full; no code, token or secret is ever logged, and the pool's own error texts end here.
 //!
-//! [`RemoteKeys`] fetches what device clients publish at their `jwks_uri`, through a client of the same making.
+//! [`RemoteKeys`] fetches what device clients publish at their `jwks_uri`, through a client of the same making, and [`Alb`]
+//! reads what a load balancer says that signs people in.
 
 mod account;
+mod alb;
 mod authorize;
 mod client_keys;
 mod config;
@@ -23,6 +25,7 @@ mod retry_after;
 mod revoke;
 mod token;
 
+pub use alb::{Alb, AlbConfig};
 pub use client_keys::RemoteKeys;
 pub use config::{ConfigError, MAX_LEEWAY, OidcPoolConfig};
 pub use pool::OidcPool;

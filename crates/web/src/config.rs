@@ -1,5 +1,8 @@
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use device_grant_domain::balancer::BalancerSignIn;
 use ipnet::IpNet;
 
 /// What an operator decides about the HTTP face.
@@ -13,6 +16,10 @@ pub struct WebConfig {
     pub sample_way: bool,
     /// What a poll is told that cannot be decided.
     pub on_store_failure: OnStoreFailure,
+    /// When and how people sign in.
+    pub sign_in: SignIn,
+    /// How long a browser's session lasts.
+    pub sessions: SessionLimits,
 }
 
 impl WebConfig {
@@ -29,4 +36,24 @@ pub enum OnStoreFailure {
     SlowDown,
     /// 503 `temporarily_unavailable`: strict clients give up.
     ServiceUnavailable,
+}
+
+/// When and how people sign in.
+#[derive(Clone, Debug)]
+pub enum SignIn {
+    /// At the pool, before they enter a code.
+    First,
+    /// At the pool, after they have authorized: the trip for the tokens is the sign-in.
+    OnApproval,
+    /// At a load balancer, which says who they are with each request.
+    Balancer(Arc<dyn BalancerSignIn>),
+}
+
+/// How long a browser's session lasts (SEC-06).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// It ends when the browser sends nothing for this long.
+    pub idle: Duration,
+    /// It ends after this, whatever happens.
+    pub life: Duration,
 }

@@ -1,5 +1,7 @@
 //! Sealed cookies: what a browser carries for us, readable and writable by us alone.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use axum_extra::extract::cookie::{Cookie, SameSite};
@@ -10,8 +12,13 @@ use device_grant_domain::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// No session can be set to last longer.
+const LONGEST_SESSION: Duration = Duration::from_hours(1);
 /// How many trips one browser may have open: several tabs work, the header stays small.
 const MAX_TRIPS: usize = 5;
+
+/// A session of an AWS load balancer is spread over up to this many cookies.
+const BALANCER_COOKIES: usize = 4;
 
 /// What a cookie is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +48,7 @@ impl Kind {
 
     const fn life_s(self) -> u64 {
         match self {
-            Self::Session | Self::Page | Self::Done => 3600,
+            Self::Session | Self::Page | Self::Done => LONGEST_SESSION.as_secs(),
             Self::Kept => TRIP_LIFE.as_secs(),
             Self::Go => 300,
         }
@@ -96,7 +103,7 @@ impl<'a> Cookies<'a> {
 
     /// Sets the cookie `kind` to `value`.
     pub(crate) fn seal<T: Serialize>(&mut self, kind: Kind, value: &T) {
-        let ends_at = self.service.clock.now() + std::time::Duration::from_secs(kind.life_s());
+        let ends_at = self.service.clock.now() + Duration::from_secs(kind.life_s());
         let plaintext =
             serde_json::to_vec(&(ends_at, value)).expect("cookie values are plain data and serialize");
         let sealed = self.service.keyring.seal(Purpose::Request, kind.name(), b"", &plaintext);
@@ -106,6 +113,13 @@ impl<'a> Cookies<'a> {
     /// Removes the cookie `kind`.
     pub(crate) fn remove(&mut self, kind: Kind) {
         self.set(self.names.name(kind), String::new(), 0);
+    }
+
+    /// Ends the session that an AWS load balancer keeps in this browser, in as many cookies as it may need.
+    pub(crate) fn remove_balancer_session(&mut self) {
+        for number in 0..BALANCER_COOKIES {
+            self.set(format!("AWSELBAuthSessionCookie-{number}"), String::new(), 0);
+        }
     }
 
     /// The trip that a callback with `state` belongs to, if this browser made it.

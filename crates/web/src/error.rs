@@ -95,7 +95,7 @@ impl From<StartError> for OAuthError {
     fn from(error: StartError) -> Self {
         match &error {
             StartError::InvalidScope => Self::described(ErrorCode::InvalidScope, error.to_string()),
-            StartError::UnauthorizedClient => {
+            StartError::UnauthorizedClient | StartError::ForeignNetwork => {
                 Self::described(ErrorCode::UnauthorizedClient, error.to_string())
             }
             StartError::TooMany(wait) => {

@@ -11,7 +11,8 @@ mod router;
 mod routes;
 mod state;
 mod transport;
+mod visit;
 
-pub use config::{OnStoreFailure, WebConfig};
+pub use config::{OnStoreFailure, SessionLimits, SignIn, WebConfig};
 pub use health::Health;
 pub use router::router;

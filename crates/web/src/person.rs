@@ -1,28 +1,29 @@
 //! The person at the browser: session, page and the tokens that tie forms to both.
 
-use std::time::Duration;
-
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_domain::AttemptId;
 use device_grant_domain::pool::Account;
-use device_grant_domain::{DeviceGrant, Guesser, Outcome, Purpose, RequestId, Timestamp, bytes};
+use device_grant_domain::{DeviceGrant, Guesser, Network, Outcome, Purpose, RequestId, Timestamp, bytes};
 use device_grant_protocol::UserCode;
 use serde::{Deserialize, Serialize};
 
+use crate::config::SessionLimits;
 use crate::cookies::{Cookies, Kind};
-use crate::extract::Network;
 
-/// A session ends after this, whatever happens.
-pub(crate) const SESSION_LIFE: Duration = Duration::from_hours(1);
+/// A session's cookie is written anew at most this often, in seconds.
+const TOUCHED_S: u64 = 60;
 const CSRF_LABEL: &str = "csrf";
 const CONFIRM_LABEL: &str = "confirm";
 
-/// Who is signed in. Its id is drawn anew at each sign-in (SEC-06).
+/// A browser's session. Its id is drawn anew at each sign-in (SEC-06).
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     id: String,
-    pub(crate) account: Account,
+    /// Who is signed in; nobody, where people sign in only after they have authorized.
+    pub(crate) account: Option<Account>,
     ends_at: Timestamp,
+    /// When the browser was last heard of, within a minute.
+    seen_at: Timestamp,
 }
 
 /// What was typed, kept over the trip to the pool.
@@ -34,6 +35,18 @@ pub(crate) struct Kept {
     pub(crate) prefilled: bool,
     /// The person wants another account: the pool is asked to let them sign in anew.
     pub(crate) fresh: bool,
+    /// Which request this browser has looked at, so that it counts once.
+    pub(crate) seen: Option<Seen>,
+}
+
+/// A look at a request that was counted.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) request: RequestId,
+    /// Whose look: the account, or the session of a browser without one.
+    pub(crate) who: String,
+    /// Whether it was one of too many.
+    pub(crate) many: bool,
 }
 
 /// Where the browser is sent on to.
@@ -50,7 +63,7 @@ pub(crate) struct Done {
     pub(crate) attempt: Option<AttemptId>,
     pub(crate) outcome: Outcome,
     pub(crate) client_name: Option<String>,
-    pub(crate) account: Account,
+    pub(crate) account: Option<Account>,
 }
 
 /// What a decision is about: exactly the request that was shown (UI-09).
@@ -58,38 +71,64 @@ pub(crate) struct Done {
 pub(crate) struct Shown {
     pub(crate) request: RequestId,
     pub(crate) user_code: UserCode,
+    /// The code came by a link.
+    pub(crate) linked: bool,
+    /// More people have looked at it than there should be.
+    pub(crate) seen_by_many: bool,
 }
 
-/// A signed-in person on a page of this browser.
+/// A person on a page of this browser.
 pub(crate) struct Visitor {
     pub(crate) session: Session,
     page: String,
 }
 
 impl Session {
-    pub(crate) fn new(service: &DeviceGrant, account: Account) -> Self {
-        Self { id: random(service), account, ends_at: service.clock.now() + SESSION_LIFE }
+    pub(crate) fn new(service: &DeviceGrant, account: Option<Account>, limits: SessionLimits) -> Self {
+        let now = service.clock.now();
+        Self { id: random(service), account, ends_at: now + limits.life, seen_at: now }
+    }
+
+    /// The session of this browser, if there is one and neither of its limits has passed.
+    pub(crate) fn of(cookies: &mut Cookies<'_>, now: Timestamp, limits: SessionLimits) -> Option<Self> {
+        let session: Self = cookies.open(Kind::Session)?;
+        if now >= session.ends_at || now.since(session.seen_at) >= limits.idle {
+            return None;
+        }
+        if now.since(session.seen_at).as_secs() < TOUCHED_S {
+            return Some(session);
+        }
+        let touched = Self { seen_at: now, ..session };
+        cookies.seal(Kind::Session, &touched);
+        Some(touched)
     }
 }
 
 impl Visitor {
-    /// The person, if signed in. Sets the page cookie when this browser has none.
-    pub(crate) fn of(service: &DeviceGrant, cookies: &mut Cookies<'_>) -> Option<Self> {
-        let session: Session = cookies.open(Kind::Session)?;
-        if service.clock.now() >= session.ends_at {
-            return None;
-        }
+    /// The person of `session`. Sets the page cookie when this browser has none.
+    pub(crate) fn of(service: &DeviceGrant, cookies: &mut Cookies<'_>, session: Session) -> Self {
         let page = cookies.open(Kind::Page).unwrap_or_else(|| {
             let page = random(service);
             cookies.seal(Kind::Page, &page);
             page
         });
-        Some(Self { session, page })
+        Self { session, page }
     }
 
-    /// Who guesses when this person enters a code from `network`.
-    pub(crate) fn guesser<'a>(&'a self, Network(network): &'a Network) -> Guesser<'a> {
-        Guesser { account: &self.session.account.id, session: &self.session.id, network }
+    /// The account, if the person has signed in.
+    pub(crate) fn account(&self) -> Option<&Account> {
+        self.session.account.as_ref()
+    }
+
+    /// Whom the limits count.
+    pub(crate) fn guesser(&self, network: Network) -> Guesser<'_> {
+        let account = self.account().map(|account| account.id.as_str());
+        Guesser { account, session: &self.session.id, network }
+    }
+
+    /// A name for whoever looks at a request.
+    pub(crate) fn name(&self) -> &str {
+        self.account().map_or(&self.session.id, |account| &account.id)
     }
 
     /// The token of this person's forms.
@@ -104,7 +143,7 @@ impl Visitor {
 
     /// The token of a confirmation page: names what it showed.
     pub(crate) fn confirm_token(&self, service: &DeviceGrant, shown: &Shown) -> String {
-        let plaintext = serde_json::to_vec(shown).expect("two strings always serialize");
+        let plaintext = serde_json::to_vec(shown).expect("plain data always serializes");
         self.seal(service, CONFIRM_LABEL, &plaintext)
     }
 

@@ -61,6 +61,7 @@ pub(super) struct AuthorizationRequest {
     code_challenge: String,
     prompt: Vec<String>,
     max_age: Option<Duration>,
+    acr_values: Vec<String>,
 }
 
 /// An authorization request that is not valid.
@@ -124,6 +125,7 @@ impl AuthorizationRequest {
             code_challenge,
             prompt: words(params.value("prompt")),
             max_age: params.value("max_age").and_then(|age| age.parse().ok()).map(Duration::from_secs),
+            acr_values: words(params.value("acr_values")),
             state,
             redirect_uri,
         })
@@ -133,6 +135,7 @@ impl AuthorizationRequest {
     pub(super) fn approve(&self, pool: &DevPool, session: &Session) -> Response {
         let (code, now) = (pool.random_token(), pool.now());
         let grant = Grant::new(&self.client_id, session, self.scope.clone(), self.nonce.as_deref());
+        let grant = grant.with_acr(self.acr_values.first().cloned());
         let terms = CodeTerms {
             redirect_uri: self.redirect_uri.clone(),
             code_challenge: self.code_challenge.clone(),

@@ -40,7 +40,7 @@ fn document(pool: &DevPool) -> Map<String, Value> {
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "select_account"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
-        "claims_supported": ["sub", "name", "email", "preferred_username", "auth_time"],
+        "claims_supported": ["sub", "name", "email", "preferred_username", "auth_time", "acr"],
         "subject_types_supported": subjects,
         "id_token_signing_alg_values_supported": [config.signing.name()],
         "token_endpoint_auth_methods_supported": authentication,

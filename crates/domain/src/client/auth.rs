@@ -6,6 +6,7 @@ use std::time::Duration;
 use device_grant_protocol::{BasicCredentials, ClientId};
 
 use super::{ClientAuth, DeviceClient, SecretHash};
+use crate::network::Network;
 use crate::service::DeviceGrant;
 
 /// What a request says about its sender.
@@ -20,7 +21,7 @@ pub struct Credentials<'a> {
     /// An assertion, or what there is of one.
     pub assertion: Option<Assertion<'a>>,
     /// From which network it comes.
-    pub network: &'a str,
+    pub network: Network,
     /// The path of the endpoint that it came to.
     pub endpoint: &'a str,
 }
@@ -67,7 +68,7 @@ impl DeviceGrant {
             Credentials { client_id: None, client_secret: None, .. } => Err(AuthError::Missing),
             Credentials { client_id: None, .. } => Err(AuthError::Failed),
             Credentials { client_id: Some(id), client_secret: Some(secret), network, .. } => {
-                self.by_secret(network, id, || self.with_secret(id, secret, |post| post))
+                self.by_secret(*network, id, || self.with_secret(id, secret, |post| post))
             }
             Credentials { client_id: Some(id), .. } => {
                 let public = self.named(id).filter(|client| matches!(client.auth, ClientAuth::None));
@@ -96,14 +97,14 @@ impl DeviceGrant {
     /// Looks at a secret, unless this network has shown too many wrong ones for the client that it calls `name`.
     fn by_secret(
         &self,
-        network: &str,
+        network: Network,
         name: &str,
         look: impl FnOnce() -> Option<Arc<DeviceClient>>,
     ) -> Result<Arc<DeviceClient>, AuthError> {
         let now = self.now();
-        self.failures.admit(name, network, now).map_err(AuthError::Throttled)?;
+        self.failures.admit(name, &network.to_string(), now).map_err(AuthError::Throttled)?;
         look().ok_or_else(|| {
-            self.failures.note(name, network, now);
+            self.failures.note(name, &network.to_string(), now);
             AuthError::Failed
         })
     }

@@ -167,3 +167,21 @@ proptest! {
         let _ = default_format().read(&typed);
     }
 }
+
+/// SEC-14: the end of a code is hidden, and read back with the same forbearance as a code.
+#[test]
+fn the_end_of_a_code_can_be_asked_for() {
+    let format = CodeFormat::user_code("#B", 8, true).unwrap();
+    let code = UserCode::new("WDJBMJHT");
+    assert_eq!(format.display_hiding(&code, 3), "WDJB-M•••");
+    assert_eq!(format.display_hiding(&code, 0), format.display(&code));
+    for right in ["JHT", "jht", " j-h.t ", "WDJB-MJHT"] {
+        assert!(format.is_end_of(&code, 3, right), "{right}");
+    }
+    for wrong in ["", "HT", "MJHT", "JHB", "JHTT", "•••", "WDJB"] {
+        assert!(!format.is_end_of(&code, 3, wrong), "{wrong}");
+    }
+    let exact = CodeFormat::user_code("aA", 4, true).unwrap();
+    assert!(exact.is_end_of(&UserCode::new("abCD"), 2, "CD"));
+    assert!(!exact.is_end_of(&UserCode::new("abCD"), 2, "cd"));
+}

@@ -11,7 +11,7 @@ use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
 use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, SystemClock, SystemEntropy, TALLY_PERIOD, bytes};
 use device_grant_upstream::OidcPool;
-use device_grant_web::{Health, WebConfig, router};
+use device_grant_web::{Health, SignIn, WebConfig, router};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -43,11 +43,13 @@ pub(super) struct Replica {
 impl Replica {
     /// The service that `config` describes, on this store and with these keys.
     pub(super) fn new(config: Config, store: Store, keys: Vec<KeyMaterial>) -> anyhow::Result<Self> {
-        let Config { settings, clients, pool, web, network, keyring, .. } = config;
+        let Config { settings, clients, pool, web, alb, network, keyring, .. } = config;
         let keyring_file = keyring.file().map(Path::to_owned);
         let store = Arc::new(store);
         let account_claim = pool.account_claim.clone();
         let pool = wiring::pool(pool)?;
+        let sign_in = alb.map(wiring::balancer).transpose()?;
+        let web = WebConfig { sign_in: sign_in.map_or(web.sign_in, SignIn::Balancer), ..web };
         let service = wiring::service(&store, Arc::clone(&pool), keys, clients, settings)?;
         let id = format!("{:016x}", u64::from_be_bytes(bytes(&SystemEntropy)));
         Ok(Self { service, pool, store, web, network, account_claim, id, keyring_file })

@@ -8,6 +8,7 @@ use device_grant_protocol::{
 };
 
 use super::document::Settings;
+use super::policies::policies;
 use super::problem::Problems;
 use super::{client_auth, secrets, service};
 
@@ -61,6 +62,7 @@ fn client(settings: &Settings, service: &Settings, problems: &mut Problems) -> O
         None => token_set(service, "codes.token_set", service.text("codes.token_set")?, problems),
     };
     let grants = grants(settings, problems);
+    let policies = policies(settings, service, problems);
     let id = id?;
     Some(DeviceClient {
         name: settings.text("client.name").unwrap_or(id.as_str()).to_owned(),
@@ -76,6 +78,7 @@ fn client(settings: &Settings, service: &Settings, problems: &mut Problems) -> O
             .map(|_| service::seconds(settings, "client.lifetime_s")),
         grants,
         starts_per_minute: settings.whole("client.starts_per_minute"),
+        policies,
     })
 }
 

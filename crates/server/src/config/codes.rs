@@ -72,11 +72,15 @@ fn windows(service: &Settings, clients: &[Settings]) -> u32 {
     longest.max(window).div_ceil(window) + 1
 }
 
-/// Refuses, with the figure, what can be guessed too easily. One guesser is an account, or everybody in a network.
+/// Refuses, with the figure, what can be guessed too easily. One guesser is an account, or everybody in a network; where
+/// nobody needs an account, everybody in a network.
 fn guard(service: &Settings, (format, letters): (&CodeFormat, &str), windows: u32, problems: &mut Problems) {
     let figure = |path| service.whole(path).unwrap_or(u32::MAX);
-    let a_window =
-        figure("limits.guesses_per_code_life").max(figure("limits.guesses_per_code_life_per_network"));
+    let a_window = if service.text("web.sign_in") == Some("on-approval") {
+        figure("limits.anonymous_guesses_per_code_life_per_network")
+    } else {
+        figure("limits.guesses_per_code_life").max(figure("limits.guesses_per_code_life_per_network"))
+    };
     let guesses = a_window.saturating_mul(windows);
     let live = figure("codes.expected_live_requests");
     let strength = GuessStrength::of(format, guesses, live);

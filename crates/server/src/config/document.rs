@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::environment::{self, Environment};
-use super::keys::{self, CLIENT, KEYS, Kind, LATER};
+use super::keys::{self, CLIENT, KEYS, Kind, LATER, POLICIES};
 use super::problem::{Problem, Problems};
 use super::value::{self, Data, Place, Table, Value};
 
@@ -136,7 +136,7 @@ impl Settings {
         if self.label.is_empty() {
             return path.to_owned();
         }
-        format!("{}.{}", self.label, path.rsplit_once('.').map_or(path, |(_, name)| name))
+        format!("{}.{}", self.label, path.strip_prefix("client.").unwrap_or(path))
     }
 
     /// Notes that `path` was not written, and that there is no doing without.
@@ -197,7 +197,18 @@ fn read_clients(value: &Value, problems: &mut Problems) -> Vec<Settings> {
         };
         let mut values = Values::default();
         for (name, value) in table {
-            take(&format!("{CLIENT}.{name}"), value.clone(), &label, &mut values, problems);
+            let path = format!("{CLIENT}.{name}");
+            match &value.data {
+                Data::Table(policies) if path == POLICIES => {
+                    for (own, value) in policies {
+                        take(&format!("{POLICIES}.{own}"), value.clone(), &label, &mut values, problems);
+                    }
+                }
+                _ if path == POLICIES => {
+                    problems.refuse(&format!("{label}.policies"), value, "a table, [client.policies]");
+                }
+                _ => take(&path, value.clone(), &label, &mut values, problems),
+            }
         }
         clients.push(Settings { label, place: client.place.clone(), values });
     }

@@ -84,9 +84,14 @@ impl Key {
         self.path.rsplit_once('.').map_or("", |(section, _)| section)
     }
 
+    /// Whether it stands in a `[[client]]`.
+    pub(crate) fn is_of_client(&self) -> bool {
+        [CLIENT, POLICIES].contains(&self.section())
+    }
+
     /// The environment variable that sets it. A `[[client]]` is set as a whole.
     pub(crate) fn variable(&self) -> Option<String> {
-        let settable = self.section() != CLIENT;
+        let settable = !self.is_of_client();
         settable.then(|| format!("{PREFIX}{}", self.path.replace('.', "__").to_uppercase()))
     }
 
@@ -109,6 +114,8 @@ impl Key {
 pub(crate) const PREFIX: &str = "DEVICE_GRANT__";
 /// The name of the device clients' section.
 pub(crate) const CLIENT: &str = "client";
+/// The name of the table of policies in each of them.
+pub(crate) const POLICIES: &str = "client.policies";
 
 /// The key at `path`.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
@@ -120,7 +127,6 @@ pub(crate) const LATER: &[(&str, &str)] = &[
     ("polls.poll_pace", "no such key: each replica watches the pace in its own memory"),
     ("keyring.kms", "keyring.file or keyring.keys"),
     ("keyring.secret_manager", "keyring.file or keyring.keys"),
-    ("client.policies", "no such key: this version has no policies yet"),
 ];
 
 /// Every setting, in the order of the reference.
@@ -187,9 +193,16 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("polls.on_store_failure", Kind::OneOf(&["slow_down", "503"], &[]), "What a poll hears while the store is away. Strict clients give up at a 503.")
         .text("slow_down"),
     Key::new("web.service_name", Kind::Text, "What people read at the top of each page.").text("Device login"),
-    Key::new("web.sign_in", Kind::OneOf(&["first"], &["alb", "on-approval"]), "When people sign in: before they enter a code.").text("first"),
+    Key::new("web.sign_in", Kind::OneOf(&["first", "on-approval", "alb"], &[]), "When people sign in. `first`: at the pool, before they enter a code. `on-approval`: only after they have authorized, with one trip to the pool; whoever has a code then sees what it is for without an account, nobody's account is shown before, and fewer guesses are free. `alb`: an AWS load balancer signs people in (`authenticate-cognito` or `authenticate-oidc` on `/device*`) and says who they are; see `[alb]`.").text("first"),
+    Key::new("web.session_idle_s", Kind::Whole(60, 3600), "A browser's session ends when nothing comes from it for this long, in seconds. What was typed is kept, and where the pool's own session lasts, signing in again is silent.")
+        .whole(900),
+    Key::new("web.session_s", Kind::Whole(60, 3600), "A browser's session ends after this, whatever happens, in seconds.").whole(3600),
     Key::new("web.sample_way", Kind::Flag, "Take requests as the AWS sample does: `POST /token` without `grant_type` starts, and parameters may stand in the query.")
         .flag(true),
+    Key::new("alb.signer", Kind::Text, "For `web.sign_in = \"alb\"`: the ARN of the load balancer, `arn:aws:elasticloadbalancing:…:loadbalancer/app/…`. What any other balancer signed is refused. Its addresses must be among `network.trusted_proxies`."),
+    Key::new("alb.client_id", Kind::Text, "The client at the pool that the balancer signs people in with, as its headers name it."),
+    Key::new("alb.issuer", Kind::Text, "The issuer that the balancer's headers name; without it, `upstream.issuer`."),
+    Key::new("alb.key_url", Kind::Text, "Where the balancer's public keys are, each below this at its id; without it, `https://public-keys.auth.elb.<region>.amazonaws.com`. AWS GovCloud and China have other places."),
     Key::new("network.trusted_proxies", Kind::Texts, "The proxies where TLS ends: networks such as `10.0.0.0/8`, or addresses. Only from them `X-Forwarded-For` is believed, and with an `https` `public_url` only they may bring requests, each with `X-Forwarded-Proto`. The default is a proxy on this machine.").texts(&["127.0.0.0/8", "::1/128"]),
     Key::new("network.header_timeout_s", Kind::Whole(1, 3600), "A connection ends when no whole request head comes for this long, in seconds; this is its idle time too. Behind a load balancer it must exceed the balancer's (60 s on ALB).")
         .whole(75),
@@ -208,6 +221,10 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("limits.guesses_per_code_life_per_network", Kind::Whole(1, 10_000), "User codes that all people in one network may try in vain in `codes.lifetime_s`. A full network refuses only accounts that have missed before: a guesser locks nobody else out.").whole(60),
     Key::new("limits.wrong_secrets_per_minute", Kind::Whole(1, 10_000), "Wrong secrets that one network may show for one client in a minute, on each replica. Beyond it that client is refused there for the rest of the minute, right secret or not, with 429 (polls: `slow_down`) and `Retry-After`; elsewhere it goes on.").whole(100),
     Key::new("limits.assertion_life_s", Kind::Whole(10, 86_400), "The furthest ahead that the `exp` of a client assertion may lie, in seconds; `upstream.leeway_s` comes on top.").whole(600),
+    Key::new("limits.anonymous_guesses_per_code_life", Kind::Whole(1, 10_000), "With `web.sign_in = \"on-approval\"`, where a guesser needs no account: user codes that one browser session may try in `codes.lifetime_s`. It slows down honest fingers only, since sessions cost nothing.")
+        .whole(10),
+    Key::new("limits.anonymous_guesses_per_code_life_per_network", Kind::Whole(1, 10_000), "With `web.sign_in = \"on-approval\"`: user codes that may be tried from one IPv4 address or one IPv6 /48 in `codes.lifetime_s`. This is what holds one guesser back: with the default codes 30 tries in each of two windows hit a given code with less than 2^-33.")
+        .whole(30),
     Key::new("log.format", Kind::OneOf(&["json", "human"], &[]), "How log lines look, on standard error.").text("json"),
     Key::new("log.level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"], &[]), "What is logged. No level logs a code, a token or a secret.").text("info"),
     Key::new("client.id", Kind::Text, "The `client_id` of the device client."),
@@ -236,4 +253,16 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("client.starts_per_minute", Kind::Whole(1, 100_000_000), "The most requests it may start in a minute, on each replica; more hear 429. Without it only its networks are limited."),
     Key::new("client.grant_types", Kind::Texts, "The grants it may use.")
         .texts(&["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]),
+    Key::new("client.policies.proximity", Kind::OneOf(&["off", "warn", "require_more", "refuse"], &[]), "What follows when the device's network is not the browser's. `warn`: the page says so. `require_more`: the person types characters from the device's screen and says that it is theirs, also where nearness cannot be told (IPv4 here, IPv6 there). `refuse`: nothing can be authorized; only Deny is left. A television on cable and a telephone on mobile data are an honest pair, so nothing follows by default.")
+        .text("off"),
+    Key::new("client.policies.typed_after_link", Kind::Whole(0, 4), "When a link (a QR code) brought the code: how many of its last characters the pages keep back, to be typed from the device's screen. Whoever was sent a link by a stranger has no such screen. It costs each honest person a look and some typing, so it is for devices worth the trouble; 2 is plenty.")
+        .whole(0),
+    Key::new("client.policies.own_device_check", Kind::Flag, "Authorize counts only with a tick at \"I started this, and the device is in front of me\". The page says the same without it, and a tick that is always asked for is soon made unread: so it is off by default.")
+        .flag(false),
+    Key::new("client.policies.prompt", Kind::OneOf(&["login", "consent", "select_account"], &[]), "`prompt` of the trip to the pool (OpenID Connect Core section 3.1.2.1). With `login` the ID token's `auth_time` must lie on this very trip, or nothing is handed over."),
+    Key::new("client.policies.max_age_s", Kind::Whole(0, 2_592_000), "`max_age` of the trip to the pool: how old the person's sign-in may be, in seconds. The ID token's `auth_time` must say so, within `upstream.leeway_s`."),
+    Key::new("client.policies.acr_values", Kind::Texts, "`acr_values` of the trip to the pool, the kinds of sign-in that will do. The ID token's `acr` must be one of them. A pool that sends no `acr` (Cognito) can never satisfy this.")
+        .texts(&[]),
+    Key::new("client.policies.start_networks", Kind::Texts, "The networks that the client may start from, such as `10.0.0.0/8`, or addresses; from anywhere when empty. Elsewhere it hears `unauthorized_client`.")
+        .texts(&[]),
 ];

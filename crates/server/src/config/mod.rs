@@ -1,5 +1,6 @@
 //! The configuration: a file, the environment over it, and everything that is wrong with them at once.
 
+mod alb;
 mod client_auth;
 mod clients;
 mod codes;
@@ -7,6 +8,7 @@ mod document;
 mod environment;
 mod keyring;
 mod keys;
+mod policies;
 mod problem;
 mod reference;
 mod secrets;
@@ -21,7 +23,7 @@ use std::time::Duration;
 
 use device_grant_domain::Settings;
 use device_grant_domain::client::DeviceClient;
-use device_grant_upstream::OidcPoolConfig;
+use device_grant_upstream::{AlbConfig, OidcPoolConfig};
 use device_grant_web::WebConfig;
 
 use document::Document;
@@ -43,6 +45,8 @@ pub(crate) struct Config {
     /// How long a device may rest before it uses its refresh token again.
     pub(crate) refresh_token_rest: Duration,
     pub(crate) web: WebConfig,
+    /// The load balancer that signs people in, if one does.
+    pub(crate) alb: Option<AlbConfig>,
     pub(crate) network: Network,
     pub(crate) log: Log,
     /// What works but should be looked at.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{CLIENT, Default, KEYS, Key, Kind};
+use super::keys::{CLIENT, Default, KEYS, Key, Kind, POLICIES};
 
 const HEAD: &str = "\
 # Configuration
@@ -65,6 +65,7 @@ fn heading(section: &str) -> String {
     let title = match section {
         "" => "At the top".to_owned(),
         CLIENT => "`[[client]]`".to_owned(),
+        POLICIES => "`[client.policies]`, below its `[[client]]`".to_owned(),
         other => format!("`[{other}]`"),
     };
     format!("\n## {title}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n")

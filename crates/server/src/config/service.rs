@@ -10,13 +10,13 @@ use device_grant_domain::store::Consistency;
 use device_grant_domain::{GuessLimits, Settings as DomainSettings};
 use device_grant_protocol::{AuthMethod, ClientSecret};
 use device_grant_upstream::OidcPoolConfig;
-use device_grant_web::{OnStoreFailure, WebConfig};
+use device_grant_web::{OnStoreFailure, SessionLimits, SignIn, WebConfig};
 use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::document::Settings;
 use super::problem::Problems;
-use super::{Config, Log, LogFormat, Network, StoreConfig, Table, clients, codes, keyring, secrets};
+use super::{Config, Log, LogFormat, Network, StoreConfig, Table, alb, clients, codes, keyring, secrets};
 
 /// Parameters of an authorization request that are ours alone.
 const OUR_PARAMETERS: &[&str] = &[
@@ -40,6 +40,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
     let keyring = keyring::source(service, &store, problems);
     let clients = clients::build(clients, service, problems);
     let web = web(service, problems);
+    let alb = alb::alb(service, problems);
     let network = network(service, problems);
     let authorize_params = authorize_params(service, problems);
     let (public_url, pool, service_client, codes) = (public_url?, pool?, service_client?, codes?);
@@ -56,8 +57,10 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         service_client,
         authorize_params,
         guess_limits: GuessLimits {
-            per_guesser: service.whole("limits.guesses_per_code_life")?,
+            per_account: service.whole("limits.guesses_per_code_life")?,
             per_network: service.whole("limits.guesses_per_code_life_per_network")?,
+            per_browser: service.whole("limits.anonymous_guesses_per_code_life")?,
+            strangers_per_network: service.whole("limits.anonymous_guesses_per_code_life_per_network")?,
         },
         grow_user_codes: !service.flag("codes.allow_weak_codes"),
         start_limits: StartLimits {
@@ -76,7 +79,19 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
     let (keyring, log, warnings) = (keyring?, log(service), Vec::new());
     let rest_days: u32 = service.whole("keyring.refresh_token_rest_days")?;
     let refresh_token_rest = Duration::from_hours(24) * rest_days;
-    Some(Config { settings, clients, pool, store, keyring, refresh_token_rest, web, network, log, warnings })
+    Some(Config {
+        settings,
+        clients,
+        pool,
+        store,
+        keyring,
+        refresh_token_rest,
+        web,
+        alb,
+        network,
+        log,
+        warnings,
+    })
 }
 
 pub(super) fn seconds(service: &Settings, path: &str) -> Duration {
@@ -84,7 +99,7 @@ pub(super) fn seconds(service: &Settings, path: &str) -> Duration {
 }
 
 /// Whether `url` names this machine.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -193,24 +208,33 @@ pub(super) fn store(service: &Settings, problems: &mut Problems) -> StoreConfig 
 fn web(service: &Settings, problems: &mut Problems) -> WebConfig {
     WebConfig {
         service_name: service.text("web.service_name").unwrap_or_default().to_owned(),
-        trusted_proxies: trusted_proxies(service, problems),
+        trusted_proxies: networks(service, "network.trusted_proxies", problems),
         sample_way: service.flag("web.sample_way"),
         on_store_failure: match service.text("polls.on_store_failure") {
             Some("503") => OnStoreFailure::ServiceUnavailable,
             _ => OnStoreFailure::SlowDown,
         },
+        sign_in: match service.text("web.sign_in") {
+            Some("on-approval") => SignIn::OnApproval,
+            // Whoever builds the service puts the balancer in, where there is one.
+            _ => SignIn::First,
+        },
+        sessions: SessionLimits {
+            idle: seconds(service, "web.session_idle_s"),
+            life: seconds(service, "web.session_s"),
+        },
     }
 }
 
-fn trusted_proxies(service: &Settings, problems: &mut Problems) -> Vec<IpNet> {
-    const PATH: &str = "network.trusted_proxies";
+/// The networks and addresses at `path`.
+pub(super) fn networks(settings: &Settings, path: &str, problems: &mut Problems) -> Vec<IpNet> {
     let mut networks = Vec::new();
-    for text in service.texts(PATH).unwrap_or_default() {
+    for text in settings.texts(path).unwrap_or_default() {
         let network = text.parse::<IpNet>().ok();
         if let Some(network) = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
             networks.push(network);
         } else {
-            problems.add(service.wrong(PATH, format!("networks such as 10.0.0.0/8; {text:?} is none")));
+            problems.add(settings.wrong(path, format!("networks such as 10.0.0.0/8; {text:?} is none")));
         }
     }
     networks

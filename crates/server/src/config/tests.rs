@@ -15,6 +15,8 @@ use device_grant_protocol::UserCode;
 use super::keys::{KEYS, Kind};
 use super::{Config, Environment, KeyringSource, StoreConfig, load};
 
+mod policies;
+
 const GOOD: &str = r#"
 public_url = "https://login.example.com"
 [upstream]
@@ -97,7 +99,7 @@ lisen = 5
 user_code_length = 4
 lifetime_s = "1800"
 [web]
-sign_in = "alb"
+sign_in = "later"
 [[client]]
 id = "tv"
 secrets = "hunter2"
@@ -112,7 +114,7 @@ jwks_uri = "http://a.example"
         "f.toml:2: lisen: found an unknown key, expected `listen`, the nearest known name",
         "f.toml:4: codes.user_code_length: found user codes of 19.6 bits",
         "f.toml:5: codes.lifetime_s: found \"1800\", expected a whole number from 10 to 86400",
-        "f.toml:7: web.sign_in: found \"alb\", which this version does not have yet, expected \"first\"",
+        "f.toml:7: web.sign_in: found \"later\", expected \"first\" or \"on-approval\" or \"alb\"",
         "f.toml:8: client[1].auth_method: found nothing, expected \"none\" for a public client; or a secret",
         "f.toml:10: client[1].secrets: found an unknown key, expected `client.secret`",
         "f.toml:12: client[2].id: found \"tv\", expected an id that no other client has",

@@ -102,7 +102,11 @@ fn changed(mut object: Value, change: &Value) -> Value {
 fn judged(token: &str, keys: &KeySet) -> Result<IdToken, NotSigned> {
     let token = read(token, &SigningAlgorithm::ALL).map_err(NotSigned::Refused)?;
     let signed = Signed::verify(&token, keys)?;
-    let expected = Expected {
+    expecting(|expected| signed.judge(expected)).map_err(NotSigned::Refused)
+}
+
+fn expecting<T>(judge: impl FnOnce(&Expected<'_>) -> T) -> T {
+    judge(&Expected {
         issuer: ISSUER,
         client_id: "tv",
         nonce: Some(&Nonce::new("n")),
@@ -110,8 +114,7 @@ fn judged(token: &str, keys: &KeySet) -> Result<IdToken, NotSigned> {
         access_token: &AccessToken::new(ACCESS),
         now: Timestamp::from_secs(NOW),
         leeway: Duration::from_mins(1),
-    };
-    signed.judge(&expected).map_err(NotSigned::Refused)
+    })
 }
 
 fn with_claims(change: &Value) -> Result<IdToken, NotSigned> {
@@ -324,4 +327,36 @@ fn malformed_tokens_are_refused() {
     }
     let padded = changed(self::claims(), &json!({ "groups": "g".repeat(LONGEST) }));
     refused(judged(&pair.token(&header, &padded.to_string()), &keys), "long");
+}
+
+/// SEC-14: a sign-in of the wanted kind and age passes, with the leeway; a pool that says nothing of it does not
+/// (OpenID Connect Core section 3.1.3.7, items 12 and 13).
+#[test]
+fn the_sign_in_must_be_what_was_asked_for() {
+    let demand = SignInDemand {
+        acr_values: vec!["mfa".to_owned(), "gold".to_owned()],
+        since: Some(Timestamp::from_secs(NOW - 300)),
+    };
+    let verdict = |demand: &SignInDemand, claims: &Value| {
+        let token = with_claims(claims).unwrap();
+        expecting(|expected| token.meets(demand, expected))
+    };
+    for (acr, auth_time, good) in [
+        (json!("mfa"), json!(NOW), true),
+        (json!("gold"), json!(NOW - 360), true),
+        (json!("gold"), json!(NOW + 60), true),
+        (json!("gold"), json!(NOW - 361), false),
+        (json!("gold"), json!(NOW + 61), false),
+        (json!("gold"), json!("now"), false),
+        (json!("gold"), Value::Null, false),
+        (json!("silver"), json!(NOW), false),
+        (json!("mfa gold"), json!(NOW), false),
+        (json!(""), json!(NOW), false),
+        (json!(["mfa"]), json!(NOW), false),
+        (Value::Null, json!(NOW), false),
+    ] {
+        let claims = json!({ "acr": acr, "auth_time": auth_time });
+        assert_eq!(verdict(&demand, &claims).is_ok(), good, "{claims}");
+    }
+    assert!(verdict(&SignInDemand::default(), &json!({})).is_ok(), "nothing was asked for");
 }

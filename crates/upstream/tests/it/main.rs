@@ -1,5 +1,6 @@
 //! The upstream client against the development pool, honest and not.
 
+mod alb;
 mod calls;
 mod discovery;
 mod id_tokens;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use device_grant_dev_pool::{
     CannedResponse, DevClient, DevPool, DevPoolConfig, Endpoint, Fault, LoopbackPool, Person,
 };
+use device_grant_domain::policy::{SignInDemand, StepUp};
 use device_grant_domain::pool::{
     AuthorizeTrip, Exchange, ExchangeError, PoolClient, PoolTokens, RefreshError, UserPool,
 };
@@ -97,6 +98,7 @@ impl Bench {
             state: &State::new("state"),
             nonce: &Nonce::new(NONCE),
             verifier: &PkceVerifier::new(VERIFIER),
+            step_up: &StepUp::default(),
             extra: &[],
         };
         self.ours.authorize_url(trip).await.unwrap()
@@ -157,6 +159,7 @@ pub(crate) async fn exchange(
         code: &AuthorizationCode::new(code),
         verifier: &PkceVerifier::new(VERIFIER),
         nonce: &Nonce::new(NONCE),
+        demand: &SignInDemand::default(),
     };
     ours.exchange(exchange).await
 }

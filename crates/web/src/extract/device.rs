@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
+use device_grant_domain::Network;
 use device_grant_domain::client::{Assertion, AuthError, Credentials, DeviceClient};
 use device_grant_protocol::Params;
 
-use super::Network;
+use super::Sender;
+use super::kind::kind;
 use crate::error::OAuthError;
 use crate::state::AppState;
 
@@ -31,7 +33,7 @@ impl FromRequest<AppState> for DeviceCall {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, OAuthError> {
         let (mut parts, body) = request.into_parts();
-        let Ok(network) = Network::from_request_parts(&mut parts, state).await;
+        let Ok(sender) = Sender::from_request_parts(&mut parts, state).await;
         let path = parts.uri.path().to_owned();
         let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
         let headers = parts.headers.clone();
@@ -41,7 +43,7 @@ impl FromRequest<AppState> for DeviceCall {
         if !body.is_empty() {
             check_media_type(&headers)?;
         }
-        let call = Self { path, network, headers, body: Params::parse(&body)?, query };
+        let call = Self { path, network: sender.network, headers, body: Params::parse(&body)?, query };
         call.check()?;
         Ok(call)
     }
@@ -60,8 +62,8 @@ impl DeviceCall {
     }
 
     /// From where it comes.
-    pub(crate) fn network(&self) -> &str {
-        &self.network.0
+    pub(crate) fn network(&self) -> Network {
+        self.network
     }
 
     /// The parameter `name` of the body.
@@ -106,11 +108,9 @@ impl DeviceCall {
         meant.then(|| Assertion { kind: value(kind), text: value(text) })
     }
 
-    /// What the device calls itself, shortened to what a page can show.
-    pub(crate) fn user_agent(&self) -> Option<String> {
-        let value = self.headers.get(header::USER_AGENT)?.to_str().ok()?;
-        let shown: String = value.chars().filter(|c| !c.is_control()).take(60).collect();
-        (!shown.is_empty()).then_some(shown)
+    /// What kind of device this seems to be, for the person to recognise it.
+    pub(crate) fn kind(&self) -> Option<String> {
+        kind(self.headers.get(header::USER_AGENT)?.to_str().ok()?)
     }
 
     /// HI-05: the same name in the body and in the URL is a repeat too.

@@ -1,9 +1,10 @@
 //! What handlers want to know of a request, parsed once.
 
 mod device;
+mod kind;
 mod network;
 mod person;
 
 pub(crate) use device::DeviceCall;
-pub(crate) use network::Network;
-pub(crate) use person::{PersonForm, PersonQuery};
+pub(crate) use network::Sender;
+pub(crate) use person::{Browser, PersonForm, PersonQuery};

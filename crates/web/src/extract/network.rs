@@ -1,39 +1,35 @@
-//! From which network a request comes.
+//! From where a request comes.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
+use device_grant_domain::Network;
 
 use crate::state::AppState;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The sender's network: an IPv4 address, or an IPv6 /64. Limits count these.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Network(pub(crate) String);
+/// Who sends a request, as far as addresses say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender {
+    /// From where. Limits count these.
+    pub(crate) network: Network,
+    /// Whether one of our proxies passed it on.
+    pub(crate) proxied: bool,
+}
 
-impl FromRequestParts<AppState> for Network {
+impl FromRequestParts<AppState> for Sender {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
         // Without a peer (no socket in between) everybody counts as one network.
         let peer = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-        Ok(Self::of(sender(peer, &parts.headers, |address| state.config.trusts(*address))))
-    }
-}
-
-impl Network {
-    fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-        })
+        let is_ours = |address: &IpAddr| state.config.trusts(*address);
+        let network = Network::of(sender(peer, &parts.headers, is_ours));
+        Ok(Self { network, proxied: is_ours(&peer) })
     }
 }
 
@@ -73,7 +69,7 @@ mod tests {
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-        Network::of(sender(peer.parse().unwrap(), &headers, is_ours)).0
+        Network::of(sender(peer.parse().unwrap(), &headers, is_ours)).to_string()
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use device_grant_domain::pool::Account;
 use device_grant_domain::{Outcome, SignInError, Trip, TripPurpose};
 use device_grant_protocol::AuthorizationCode;
 
 use super::device::to;
+use crate::config::SignIn;
 use crate::cookies::{Cookies, Kind};
 use crate::extract::PersonQuery;
 use crate::pages::Problem;
@@ -44,8 +46,8 @@ async fn arrived(state: &AppState, cookies: Cookies<'_>, trip: &Trip, code: Auth
     match &trip.purpose {
         TripPurpose::SignIn => signed_in(state, cookies, trip, &code).await,
         TripPurpose::Grant { .. } => {
-            let outcome = state.service.finish_grant(trip, code).await;
-            done(state, cookies, trip, outcome)
+            let (outcome, account) = state.service.finish_grant(trip, code).await;
+            done(state, cookies, trip, (outcome, account))
         }
     }
 }
@@ -58,7 +60,7 @@ async fn signed_in(
 ) -> Response {
     match state.service.finish_sign_in(trip, code).await {
         Ok(account) => {
-            cookies.seal(Kind::Session, &Session::new(&state.service, account));
+            cookies.seal(Kind::Session, &Session::new(&state.service, Some(account), state.config.sessions));
             if let Some(kept) = cookies.open::<Kept>(Kind::Kept) {
                 cookies.seal(Kind::Kept, &Kept { fresh: false, ..kept });
             }
@@ -79,16 +81,25 @@ async fn refused(state: &AppState, cookies: Cookies<'_>, trip: &Trip, error: &st
         (TripPurpose::SignIn, _) => state.pages.problem(Problem::SignInFailed),
         (TripPurpose::Grant { .. }, "access_denied") => {
             let outcome = state.service.refused_at_pool(trip).await;
-            done(state, cookies, trip, outcome)
+            done(state, cookies, trip, (outcome, None))
         }
-        (TripPurpose::Grant { .. }, _) => done(state, cookies, trip, Outcome::TryAgain),
+        (TripPurpose::Grant { .. }, _) => done(state, cookies, trip, (Outcome::TryAgain, None)),
     }
 }
 
-fn done(state: &AppState, mut cookies: Cookies<'_>, trip: &Trip, outcome: Outcome) -> Response {
+fn done(
+    state: &AppState,
+    mut cookies: Cookies<'_>,
+    trip: &Trip,
+    (outcome, came_back): (Outcome, Option<Account>),
+) -> Response {
     let TripPurpose::Grant { request, client_id, account } = &trip.purpose else {
         return state.pages.problem(Problem::Internal);
     };
+    // Where people sign in only on this trip, a reload has nothing but what the first callback wrote down.
+    let before =
+        || cookies.open::<Done>(Kind::Done).filter(|done| done.attempt.as_ref() == Some(&trip.attempt));
+    let account = account.clone().or(came_back).or_else(|| before()?.account);
     let client = state.service.clients.find(client_id);
     cookies.seal(
         Kind::Done,
@@ -97,15 +108,15 @@ fn done(state: &AppState, mut cookies: Cookies<'_>, trip: &Trip, outcome: Outcom
             attempt: Some(trip.attempt.clone()),
             outcome,
             client_name: client.map(|client| client.name.clone()),
-            account: account.clone(),
+            account,
         },
     );
     match (&trip.user_code, outcome) {
-        (Some(code), Outcome::TryAgain | Outcome::AccountDiffers) => {
+        (Some(code), Outcome::TryAgain | Outcome::AccountDiffers | Outcome::TooWeak) => {
             let typed = state.service.settings.user_code.display(code);
             cookies.seal(
                 Kind::Kept,
-                &Kept { typed, prefilled: false, fresh: outcome == Outcome::AccountDiffers },
+                &Kept { typed, fresh: outcome == Outcome::AccountDiffers, ..Kept::default() },
             );
         }
         _ => cookies.remove(Kind::Kept),
@@ -114,6 +125,9 @@ fn done(state: &AppState, mut cookies: Cookies<'_>, trip: &Trip, outcome: Outcom
         // Or the next try would silently end the same way: the person signs in anew, and chooses.
         cookies.remove(Kind::Session);
         cookies.remove(Kind::Page);
+        if matches!(state.config.sign_in, SignIn::Balancer(_)) {
+            cookies.remove_balancer_session();
+        }
     }
     cookies.apply(to("/device/done"))
 }

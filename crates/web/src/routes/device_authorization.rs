@@ -28,6 +28,6 @@ pub(crate) async fn start(
         scope.unwrap_or_default().parse().map_err(|error: device_grant_protocol::InvalidScope| {
             OAuthError::described(ErrorCode::InvalidScope, error.to_string())
         })?;
-    let origin = Origin { network: call.network().to_owned(), device: call.user_agent() };
+    let origin = Origin { network: call.network(), device: call.kind() };
     Ok(Json(state.service.start(&client, asked, &origin).await?))
 }

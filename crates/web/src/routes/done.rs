@@ -20,6 +20,6 @@ pub(crate) async fn get(State(state): State<AppState>, headers: HeaderMap) -> Re
         (Outcome::Pending, Some(attempt)) => state.service.outcome(attempt, &done.request).await,
         (settled, _) => settled,
     };
-    let account = (outcome == Outcome::Approved).then_some(&done.account);
+    let account = done.account.as_ref().filter(|_| outcome == Outcome::Approved);
     state.pages.outcome(outcome, done.client_name.as_deref(), account)
 }

@@ -15,6 +15,7 @@ use device_grant_domain::client::{
 };
 use device_grant_domain::codes::CodeFormat;
 use device_grant_domain::limits::StartLimits;
+use device_grant_domain::policy::Policies;
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::store::Consistency;
 use device_grant_domain::{Clock, DeviceGrant, Entropy, GuessLimits, KeyMaterial, Keyring, Ports, Settings};
@@ -22,7 +23,7 @@ use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_store_embedded::MemoryStore;
 use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy};
 use device_grant_upstream::{OidcPool, OidcPoolConfig, RemoteKeys};
-use device_grant_web::{Health, OnStoreFailure, WebConfig, router};
+use device_grant_web::{Health, OnStoreFailure, SessionLimits, SignIn, WebConfig, router};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
@@ -40,6 +41,9 @@ pub const SPEAKER: &str = "speaker";
 pub const OTHER: &str = "other";
 /// A public client that may not start anything.
 pub const BARRED: &str = "barred";
+/// How long a browser's session lasts here.
+pub const SESSIONS: SessionLimits =
+    SessionLimits { idle: Duration::from_mins(15), life: Duration::from_hours(1) };
 pub const SECRET: &str = "s:+/=%ü";
 
 /// Replicas in front of one store, two unless a test wants more, and the pool behind them.
@@ -148,6 +152,8 @@ impl TestApp {
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
             sample_way: true,
             on_store_failure: OnStoreFailure::SlowDown,
+            sign_in: SignIn::First,
+            sessions: SESSIONS,
         };
         (options.web)(&mut web);
         let health = Arc::new(Health::default());
@@ -176,6 +182,10 @@ impl TestApp {
 
     pub fn dev_pool(&self) -> &DevPool {
         self.pool.pool()
+    }
+
+    pub fn clock_s(&self) -> u64 {
+        device_grant_domain::Clock::now(&*self.clock).as_secs()
     }
 
     pub fn advance(&self, seconds: u64) {
@@ -318,7 +328,12 @@ fn settings() -> Settings {
         poll_reads: Consistency::Eventual,
         service_client: pool_client("service", "service-secret"),
         authorize_params: Vec::new(),
-        guess_limits: GuessLimits { per_guesser: 20, per_network: 60 },
+        guess_limits: GuessLimits {
+            per_account: 20,
+            per_network: 60,
+            per_browser: 10,
+            strangers_per_network: 30,
+        },
         grow_user_codes: false,
         start_limits: StartLimits { per_network: 600, per_client_and_network: 400, client_alarm: 6000 },
         wrong_secret_limit: 100,
@@ -344,6 +359,7 @@ fn clients() -> Vec<DeviceClient> {
         lifetime: None,
         grants: Grants { device_code: true, refresh_token: true },
         starts_per_minute: None,
+        policies: Policies::default(),
     };
     let secret = |post| ClientAuth::secret(&ClientSecret::new(SECRET), post);
     let barred = Grants { device_code: false, refresh_token: false };

@@ -1,5 +1,7 @@
 //! A person with a browser: a cookie jar, and forms that are sent as they stand on the page.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use device_grant_dev_pool::Person;
@@ -14,12 +16,16 @@ pub struct Browser<'a> {
     pub cookies: Vec<(String, String)>,
     /// Which replica answers.
     pub replica: usize,
+    /// Where the browser is; without it, where everybody is.
+    pub address: Option<IpAddr>,
+    /// Headers that a proxy adds on the way.
+    pub added: Vec<(&'static str, String)>,
 }
 
 impl<'a> Browser<'a> {
     pub fn of(app: &'a TestApp, username: &str) -> Self {
         let person = Person::new(app.dev_pool(), username, username);
-        Self { app, person, cookies: Vec::new(), replica: 0 }
+        Self { app, person, cookies: Vec::new(), replica: 0, address: None, added: Vec::new() }
     }
 
     pub fn alice(app: &'a TestApp) -> Self {
@@ -41,6 +47,12 @@ impl<'a> Browser<'a> {
         let jar: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !jar.is_empty() {
             request.headers_mut().insert(header::COOKIE, jar.join("; ").parse().unwrap());
+        }
+        for (name, value) in &self.added {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        if let Some(address) = self.address {
+            request.extensions_mut().insert(SocketAddr::new(address, 4711));
         }
         let answer = self.app.send_to(self.replica, request).await;
         self.take_cookies(&answer.headers);
@@ -92,7 +104,13 @@ impl<'a> Browser<'a> {
 
     /// Sends the form around `button` as it stands on the page.
     pub async fn decide(&mut self, page: &Answer, button: &str) -> Answer {
-        let form = form_of(page, button);
+        self.decide_with(page, button, &[]).await
+    }
+
+    /// Sends the form around `button` with what the person adds in the page's fields.
+    pub async fn decide_with(&mut self, page: &Answer, button: &str, added: &[(&str, &str)]) -> Answer {
+        let mut form = form_of(page, button);
+        form.extend(added.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let pairs: Vec<(&str, &str)> =
             form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.post("/device", &pairs).await

@@ -8,7 +8,7 @@ use device_grant_domain::pool::UserPool;
 use device_grant_domain::{DeviceGrant, Ports};
 use device_grant_protocol::{ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_testkit::Call;
-use device_grant_web::{OnStoreFailure, WebConfig, router};
+use device_grant_web::{OnStoreFailure, SignIn, WebConfig, router};
 
 use super::app::*;
 use super::browser::{Browser, outcome};
@@ -105,6 +105,8 @@ pub fn add_replica(app: &mut TestApp, pool: Arc<dyn UserPool>, clients: Arc<Clie
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         sample_way: true,
         on_store_failure: OnStoreFailure::SlowDown,
+        sign_in: SignIn::First,
+        sessions: SESSIONS,
     };
     app.replicas.push(router(Arc::new(service), app.health.clone(), web));
     app.replicas.len() - 1

@@ -69,13 +69,12 @@ async fn the_confirmation_shows_what_is_at_stake() {
     let scopes = text(&page, ".scopes").unwrap();
     assert!(scopes.contains("Know that it is you") && scopes.contains("See your email address"), "{scopes}");
     let facts = text(&page, ".facts").unwrap();
-    assert!(
-        facts.contains("2 minutes ago") && facts.contains("192.0.2.1") && facts.contains("<b>SmartTV</b>/7"),
-        "{facts}"
-    );
+    let shown = ["2 minutes ago", "network 192.0.2.x", "Television"];
+    assert!(shown.iter().all(|words| facts.contains(words)), "{facts}");
+    assert!(!facts.contains("192.0.2.1"), "an address is shown coarsely");
     assert!(text(&page, "#caution").unwrap().contains("only if you started this yourself"));
     assert!(text(&page, "#sign-out").is_some());
-    for raw in ["<TV>", "<b>SmartTV"] {
+    for raw in ["<TV>", "<b>SmartTV", "SmartTV"] {
         assert!(!page.text.contains(raw), "{raw} is not escaped");
     }
 }
@@ -164,7 +163,11 @@ async fn a_click_on_an_old_page_decides_nothing() {
     let codes = app.start(TV).await;
     let mut alice = Browser::alice(&app);
     let page = alice.enter(&codes.user_code).await;
-    app.advance(1800);
+    for _ in 0..3 {
+        app.advance(600);
+        // Another tab keeps the session alive.
+        alice.get("/device").await;
+    }
     app.dev_pool().requests().clear();
     let authorized = alice.decide(&page, "#authorize").await;
     assert_eq!(outcome(&authorized), "expired");
@@ -266,7 +269,7 @@ async fn codes_that_are_over_look_like_codes_that_never_were() {
 #[tokio::test]
 async fn guesses_are_limited() {
     let app = TestApp::with(Options {
-        settings: Box::new(|settings| settings.guess_limits.per_guesser = 3),
+        settings: Box::new(|settings| settings.guess_limits.per_account = 3),
         ..Options::default()
     })
     .await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{StatusCode, header};
 use device_grant_domain::client::DeviceClient;
 use device_grant_domain::codes::CodeFormat;
-use device_grant_domain::{Entry, GuessLimits, Guesser, SystemEntropy, below};
+use device_grant_domain::{Entry, GuessLimits, Guesser, Network, SystemEntropy, below};
 use device_grant_testkit::Call;
 use tokio::task::JoinSet;
 
@@ -15,16 +15,25 @@ use super::browser::{Browser, field, text};
 
 const WRONG: &str = "WDJB-MJHT";
 
-fn limits(per_guesser: u32, per_network: u32) -> Options {
+fn limits(per_account: u32, per_network: u32) -> Options {
     let settings = Box::new(move |settings: &mut device_grant_domain::Settings| {
-        settings.guess_limits = GuessLimits { per_guesser, per_network };
+        settings.guess_limits = GuessLimits { per_account, per_network, ..settings.guess_limits };
     });
     Options { settings, ..Options::default() }
 }
 
 /// Enters a code as somebody else would, without a browser.
 async fn enter(app: &TestApp, (account, session, network): (&str, &str, &str), typed: &str) -> Entry {
-    app.services[0].enter(&Guesser { account, session, network }, typed).await.unwrap()
+    app.services[0].enter(guesser(account, session, network), typed).await.unwrap()
+}
+
+fn guesser<'a>(account: &'a str, session: &'a str, network: &str) -> Guesser<'a> {
+    // Each name of a network is another address.
+    let mut address = [198, 0, 0, 0];
+    for (byte, letter) in address[1..].iter_mut().zip(network.bytes()) {
+        *byte = letter;
+    }
+    Guesser { account: Some(account), session, network: Network::of(address.into()) }
 }
 
 /// UC-06: two hundred wrong codes at once over two replicas: at most the limit reach a look-up; then the right code is
@@ -145,12 +154,12 @@ async fn codes_that_lead_nowhere_cost_the_same() {
 async fn a_guess_that_was_not_looked_up_is_given_back() {
     let app = TestApp::with(limits(1, 1)).await;
     let codes = app.start(TV).await;
-    let ann = Guesser { account: "ann", session: "browser", network: "home" };
+    let ann = guesser("ann", "browser", "home");
     app.store.fail(Call::Find, device_grant_testkit::StoreFault::Before, 3);
     for _ in 0..3 {
-        app.services[0].enter(&ann, &codes.user_code).await.unwrap_err();
+        app.services[0].enter(ann, &codes.user_code).await.unwrap_err();
     }
-    let found = app.services[0].enter(&ann, &codes.user_code).await.unwrap();
+    let found = app.services[0].enter(ann, &codes.user_code).await.unwrap();
     assert!(matches!(found, Entry::Found { .. }), "{found:?}");
 }
 
@@ -174,7 +183,8 @@ async fn without_a_reservation_nothing_is_looked_up() {
 async fn new_codes_grow_under_pressure_and_nobody_is_refused() {
     let settings = Box::new(|settings: &mut device_grant_domain::Settings| {
         settings.grow_user_codes = true;
-        settings.guess_limits = GuessLimits { per_guesser: 1000, per_network: 100_000 };
+        settings.guess_limits =
+            GuessLimits { per_account: 1000, per_network: 100_000, ..settings.guess_limits };
         settings.user_code = CodeFormat::user_code("#", 8, true).unwrap();
     });
     let app = TestApp::with(Options { settings, ..Options::default() }).await;
@@ -206,7 +216,8 @@ async fn new_codes_grow_under_pressure_and_nobody_is_refused() {
 async fn misses_lengthen_new_codes() {
     let settings = Box::new(|settings: &mut device_grant_domain::Settings| {
         settings.grow_user_codes = true;
-        settings.guess_limits = GuessLimits { per_guesser: 10, per_network: 100_000 };
+        settings.guess_limits =
+            GuessLimits { per_account: 10, per_network: 100_000, ..settings.guess_limits };
         settings.user_code = CodeFormat::user_code("#", 6, true).unwrap();
     });
     let app = TestApp::with(Options { settings, ..Options::default() }).await;
@@ -226,7 +237,7 @@ async fn simulated_attackers_agree_with_the_formula() {
     const CODES: u32 = 1000;
     const LIVE: u32 = 10;
     let settings = Box::new(|settings: &mut device_grant_domain::Settings| {
-        settings.guess_limits = GuessLimits { per_guesser: 20, per_network: 60 };
+        settings.guess_limits = GuessLimits { per_account: 20, per_network: 60, ..settings.guess_limits };
         settings.user_code = CodeFormat::user_code("#", 3, false).unwrap();
     });
     // The codes outlive every round, whose guesses are counted in windows of their own.

@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod app;
+mod audit;
 mod browser;
 mod callback;
 mod client_assertion;
@@ -13,10 +14,12 @@ mod hostile;
 mod keys;
 mod logged;
 mod metadata;
+mod policies;
 mod poll;
 mod races;
 mod refresh;
 mod sample_way;
 mod secret_guessing;
+mod sign_in;
 mod signer;
 mod transport;

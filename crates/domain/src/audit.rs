@@ -1,0 +1,99 @@
+//! The audit trail: what happened to each login, in lines of the target `device_grant::audit`.
+//!
+//! Nothing secret is in it. A network is coarse, and an account is a hash under the keyring: lines of one person can be put
+//! side by side, and nobody's name stands in a log.
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use device_grant_protocol::ClientId;
+
+use crate::guesses::Guesser;
+use crate::ids::RequestId;
+use crate::network::Network;
+use crate::request::DeviceRequest;
+use crate::service::DeviceGrant;
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    /// Codes were issued, or were not.
+    Issue,
+    /// A code was entered: the request was shown, or there was none.
+    View,
+    /// The person pressed Authorize.
+    Authorize,
+    /// The tokens wait for the device.
+    Approve,
+    /// The person said no.
+    Deny,
+    /// The device has its tokens.
+    HandOver,
+    /// An approval brought nothing.
+    Failure,
+}
+
+impl Event {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Issue => "issue",
+            Self::View => "view",
+            Self::Authorize => "authorize",
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+            Self::HandOver => "hand_over",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// Whom it is about, as far as that is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct About<'a> {
+    pub(crate) request: Option<&'a RequestId>,
+    pub(crate) client: Option<&'a ClientId>,
+    /// Of whoever sent the request that led to this.
+    pub(crate) network: Option<Network>,
+    pub(crate) account: Option<&'a str>,
+}
+
+impl<'a> About<'a> {
+    pub(crate) fn request(request: &'a DeviceRequest) -> Self {
+        Self { request: Some(&request.id), client: Some(&request.client_id), ..Self::default() }
+    }
+
+    pub(crate) fn guesser(guesser: &Guesser<'a>) -> Self {
+        Self { network: Some(guesser.network), account: guesser.account, ..Self::default() }
+    }
+}
+
+impl DeviceGrant {
+    /// Writes a line.
+    pub(crate) fn audit(&self, event: Event, outcome: &'static str, about: About<'_>) {
+        tracing::info!(
+            target: "device_grant::audit",
+            event = event.name(),
+            outcome,
+            request = about.request.map(tracing::field::display),
+            client = about.client.map(tracing::field::display),
+            network = about.network.map(Network::coarse),
+            account = about.account.map(|account| self.account_hash(account)),
+        );
+    }
+
+    /// Writes a line that somebody should look at.
+    pub(crate) fn audit_alarm(&self, event: Event, outcome: &'static str, about: About<'_>) {
+        tracing::warn!(
+            target: "device_grant::audit",
+            event = event.name(),
+            outcome,
+            request = about.request.map(tracing::field::display),
+            client = about.client.map(tracing::field::display),
+            network = about.network.map(Network::coarse),
+            account = about.account.map(|account| self.account_hash(account)),
+        );
+    }
+
+    fn account_hash(&self, account: &str) -> String {
+        let mac = self.keyring.macs("audit", account.as_bytes())[0];
+        BASE64_URL_SAFE_NO_PAD.encode(&mac[..12])
+    }
+}

@@ -1,0 +1,212 @@
+//! What an operator asks of one client's logins beyond the usual: defences against people being talked into approving a
+//! stranger's device (RFC 8628 section 5.4).
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::network::Nearness;
+use crate::time::Timestamp;
+
+/// Characters that are to be typed when [`Proximity::RequireMore`] asks for them.
+pub const MORE_TYPED: usize = 3;
+
+/// The policies of one client. The default asks for nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    /// What follows when device and browser are in different networks.
+    pub proximity: Proximity,
+    /// How many characters of the code are to be typed from the device's screen when the code came by a link.
+    pub typed_after_link: usize,
+    /// Whether the person has to say that the device is in front of them.
+    pub own_device_check: bool,
+    /// What the sign-in at the pool has to be.
+    pub step_up: StepUp,
+    /// From where requests may be started; from anywhere when empty.
+    pub start_networks: Vec<IpNet>,
+}
+
+/// What follows when device and browser are in different networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proximity {
+    /// Nothing: a television on cable and a telephone on the mobile network are an honest pair.
+    #[default]
+    Off,
+    /// The page says so.
+    Warn,
+    /// The person has to show that they see the device. Also where nearness cannot be told: it costs an honest person
+    /// little, and else a swindler would only have to start over the other address family.
+    RequireMore,
+    /// Nothing can be authorized.
+    Refuse,
+}
+
+/// What the person has to do before Authorize counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// How many characters at the end of the code are hidden, to be typed from the device's screen.
+    pub typed: usize,
+    /// Whether they have to say that the device is in front of them.
+    pub own_device: bool,
+    /// Whether they are told that the device is in another network.
+    pub far: bool,
+    /// Whether nothing they do lets them authorize.
+    pub refused: bool,
+}
+
+/// What is asked of the pool for a client's logins, and checked in what comes back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepUp {
+    /// `prompt` of OpenID Connect Core section 3.1.2.1.
+    pub prompt: Option<Prompt>,
+    /// `max_age`: the sign-in may be this old when the person authorizes.
+    pub max_age: Option<Duration>,
+    /// `acr_values`: the sign-in must be of one of these kinds.
+    pub acr_values: Vec<String>,
+}
+
+/// What the pool is to show although the person has a session there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// The sign-in.
+    Login,
+    /// The consent.
+    Consent,
+    /// The choice of an account.
+    SelectAccount,
+}
+
+/// What an ID token must say of its sign-in (OpenID Connect Core section 3.1.3.7, items 12 and 13).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignInDemand {
+    /// `acr` must be one of these; it does not matter when there are none.
+    pub acr_values: Vec<String>,
+    /// `auth_time` must not lie before this.
+    pub since: Option<Timestamp>,
+}
+
+impl Policies {
+    /// What a person must do to authorize a request of this client, who came by a link with the code or typed it.
+    pub fn demands(&self, nearness: Nearness, linked: bool) -> Demands {
+        let usual = Demands {
+            typed: if linked { self.typed_after_link } else { 0 },
+            own_device: self.own_device_check,
+            far: self.proximity != Proximity::Off && nearness == Nearness::Different,
+            refused: false,
+        };
+        match (self.proximity, nearness) {
+            (Proximity::RequireMore, Nearness::Different | Nearness::Unknown) => {
+                Demands { typed: self.most_typed(), own_device: true, ..usual }
+            }
+            (Proximity::Refuse, Nearness::Different) => Demands { refused: true, ..usual },
+            _ => usual,
+        }
+    }
+
+    /// The most characters that may have to be typed.
+    pub fn most_typed(&self) -> usize {
+        let more = if self.proximity == Proximity::RequireMore { MORE_TYPED } else { 0 };
+        self.typed_after_link.max(more)
+    }
+}
+
+impl StepUp {
+    /// The parameters of the authorization request.
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let acr_values = (!self.acr_values.is_empty()).then(|| self.acr_values.join(" "));
+        let parameters = [
+            ("prompt", self.prompt.map(|prompt| prompt.as_str().to_owned())),
+            ("max_age", self.max_age.map(|age| age.as_secs().to_string())),
+            ("acr_values", acr_values),
+        ];
+        parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// What the ID token of a trip that began at `departed` must say.
+    pub fn demand(&self, departed: Timestamp) -> SignInDemand {
+        let anew = (self.prompt == Some(Prompt::Login)).then_some(Duration::ZERO);
+        let age = anew.or(self.max_age);
+        SignInDemand { acr_values: self.acr_values.clone(), since: age.map(|age| departed - age) }
+    }
+}
+
+impl Prompt {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Consent => "consent",
+            Self::SelectAccount => "select_account",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policies(proximity: Proximity, typed_after_link: usize, own_device_check: bool) -> Policies {
+        Policies { proximity, typed_after_link, own_device_check, ..Policies::default() }
+    }
+
+    fn demands(typed: usize, own_device: bool, far: bool, refused: bool) -> Demands {
+        Demands { typed, own_device, far, refused }
+    }
+
+    /// SEC-14: what each policy makes of each nearness.
+    #[test]
+    fn each_policy_asks_for_what_it_says() {
+        use Nearness::{Different, Same, Unknown};
+        use Proximity::{Off, Refuse, RequireMore, Warn};
+        for (proximity, nearness, expected) in [
+            (Off, Different, demands(0, false, false, false)),
+            (Off, Unknown, demands(0, false, false, false)),
+            (Warn, Same, demands(0, false, false, false)),
+            (Warn, Unknown, demands(0, false, false, false)),
+            (Warn, Different, demands(0, false, true, false)),
+            (RequireMore, Same, demands(0, false, false, false)),
+            (RequireMore, Unknown, demands(3, true, false, false)),
+            (RequireMore, Different, demands(3, true, true, false)),
+            (Refuse, Same, demands(0, false, false, false)),
+            (Refuse, Unknown, demands(0, false, false, false)),
+            (Refuse, Different, demands(0, false, true, true)),
+        ] {
+            let found = policies(proximity, 0, false).demands(nearness, false);
+            assert_eq!(found, expected, "{proximity:?} {nearness:?}");
+        }
+    }
+
+    #[test]
+    fn characters_are_typed_after_a_link_only() {
+        let two = policies(Proximity::Off, 2, true);
+        assert_eq!(two.demands(Nearness::Same, true), demands(2, true, false, false));
+        assert_eq!(two.demands(Nearness::Same, false), demands(0, true, false, false));
+        let four = policies(Proximity::RequireMore, 4, false);
+        assert_eq!(four.demands(Nearness::Different, false).typed, 4);
+        assert_eq!((two.most_typed(), four.most_typed(), Policies::default().most_typed()), (2, 4, 0));
+    }
+
+    /// SEC-14: `max_age` counts back from the departure, and `prompt=login` means a sign-in on this very trip.
+    #[test]
+    fn a_step_up_says_what_must_come_back() {
+        let departed = Timestamp::from_secs(10_000);
+        let step_up = StepUp {
+            prompt: Some(Prompt::SelectAccount),
+            max_age: Some(Duration::from_mins(5)),
+            acr_values: vec!["mfa".to_owned(), "gold".to_owned()],
+        };
+        assert_eq!(
+            step_up.parameters(),
+            [
+                ("prompt", "select_account".to_owned()),
+                ("max_age", "300".to_owned()),
+                ("acr_values", "mfa gold".to_owned())
+            ]
+        );
+        assert_eq!(step_up.demand(departed).since, Some(Timestamp::from_secs(9700)));
+        let anew = StepUp { prompt: Some(Prompt::Login), ..step_up };
+        assert_eq!(anew.demand(departed).since, Some(departed));
+        assert_eq!(StepUp::default().demand(departed), SignInDemand::default());
+        assert!(StepUp::default().parameters().is_empty());
+    }
+}
