@@ -7,6 +7,7 @@ use std::time::Duration;
 use device_grant_protocol::{AuthMethod, ClientId, ClientSecret, Scope};
 use url::Url;
 
+use crate::dpop::Dpop;
 use crate::jws::SigningAlgorithm;
 use crate::pool::PoolClient;
 
@@ -45,6 +46,8 @@ pub struct DeviceClient {
     pub lifetime: Option<Duration>,
     /// Which grants it may use.
     pub grants: Grants,
+    /// Whether it proves possession of a key.
+    pub dpop: Dpop,
 }
 
 /// How a client proves itself.

@@ -6,6 +6,7 @@ use device_grant_protocol::{DeviceAuthorizationResponse, DeviceCode, Scope, User
 use serde::{Deserialize, Serialize};
 
 use crate::client::DeviceClient;
+use crate::dpop::{Proof, ProofError};
 use crate::ids::{RequestId, UserCodeKey};
 use crate::keyring::Purpose;
 use crate::mailbox::MailboxKey;
@@ -41,6 +42,9 @@ pub enum StartError {
     /// Too many starts from this network (DA-13).
     #[error("too many requests; wait {} s", .0.as_secs())]
     TooMany(Duration),
+    /// The proof of the device's key is missing or was used before.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// Every drawn user code was taken.
     #[error("no user code is free: lengthen the code or shorten its life")]
     NoCodeFree,
@@ -50,24 +54,28 @@ pub enum StartError {
 }
 
 impl DeviceGrant {
-    /// Issues a pair of codes to an authenticated client.
+    /// Issues a pair of codes to an authenticated client; with a proof they are tied to its key (DP-01).
     pub async fn start(
         &self,
         client: &DeviceClient,
         asked: Scope,
         origin: &Origin,
+        proof: Option<&Proof>,
     ) -> Result<DeviceAuthorizationResponse, StartError> {
         let now = self.now();
         if !client.grants.device_code {
             return Err(StartError::UnauthorizedClient);
         }
+        client.dpop.demand(proof)?;
         if !asked.within(&client.scopes) {
             return Err(StartError::InvalidScope);
         }
         self.starts.admit(&client.id, &origin.network, now).map_err(StartError::TooMany)?;
+        self.spend_proof(proof).await??;
 
         let device_code = self.settings.device_code.draw_device_code(&*self.entropy);
-        let request = self.new_request(client, asked, (&device_code, origin), now);
+        let mut request = self.new_request(client, asked, (&device_code, origin), now);
+        request.dpop_jkt = proof.map(|proof| proof.key().clone());
         let lifetime = request.expires_at.since(now);
         let user_code = self.create(request, now).await?;
         Ok(self.announce(device_code, &user_code, lifetime))
@@ -102,6 +110,7 @@ impl DeviceGrant {
             version: 1,
             op: self.op(),
             fence: 0,
+            dpop_jkt: None,
             spent: Vec::new(),
             state: RequestState::Pending,
             id,

@@ -8,8 +8,11 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The steps from an empty file to the present schema, in order. A step that was released is never changed.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001-tables.sql"), include_str!("../migrations/0002-spent.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001-tables.sql"),
+    include_str!("../migrations/0002-spent.sql"),
+    include_str!("../migrations/0003-dpop.sql"),
+];
 
 /// How long to wait for another program (a backup, say) that has the file locked for a moment.
 const BUSY: Duration = Duration::from_secs(5);
