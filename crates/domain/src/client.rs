@@ -7,6 +7,7 @@ use std::time::Duration;
 use device_grant_protocol::{AuthMethod, ClientId, ClientSecret, Scope};
 use url::Url;
 
+use crate::dpop::Dpop;
 use crate::jws::SigningAlgorithm;
 use crate::policy::Policies;
 use crate::pool::PoolClient;
@@ -50,6 +51,8 @@ pub struct DeviceClient {
     pub starts_per_minute: Option<u32>,
     /// What is asked of its logins beyond the usual.
     pub policies: Policies,
+    /// Whether it proves possession of a key.
+    pub dpop: Dpop,
 }
 
 /// How a client proves itself.
@@ -175,5 +178,6 @@ pub(crate) fn sample(id: &str) -> DeviceClient {
         grants: Grants { device_code: true, refresh_token: false },
         starts_per_minute: None,
         policies: Policies::default(),
+        dpop: Dpop::Off,
     }
 }

@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::{ClientId, DeviceCode, UserCode};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::entropy::{Entropy, bytes};
 use crate::keyring::Keyring;
@@ -79,6 +80,12 @@ impl OnceKey {
     /// The assertion that `client` named `jti` (RFC 7523 section 3). A hash: the name may be long, and is anything.
     pub fn assertion(client: &ClientId, jti: &str) -> Self {
         Self::seen("device-grant/assertion/1", &[client.as_str(), jti])
+    }
+
+    /// The proof that the holder of `key` named `jti`, at `url` (RFC 9449 section 11.1). Of this key: nobody else can use
+    /// its names up.
+    pub fn proof(url: &Url, key: &KeyThumbprint, jti: &str) -> Self {
+        Self::seen("device-grant/proof/1", &[url.as_str(), key.as_str(), jti])
     }
 
     fn seen(kind: &str, names: &[&str]) -> Self {

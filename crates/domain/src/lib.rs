@@ -6,6 +6,7 @@ mod callback;
 pub mod client;
 pub mod codes;
 mod commit;
+pub mod dpop;
 mod entropy;
 mod entry;
 mod exchange;

@@ -7,6 +7,7 @@ use device_grant_protocol::{DeviceCode, TokenResponse};
 use crate::audit::{About, Event};
 use crate::client::DeviceClient;
 use crate::commit::CommitError;
+use crate::dpop::{Proof, ProofError};
 use crate::exchange::StoredTokens;
 use crate::ids::RequestId;
 use crate::mailbox::{self, Slot};
@@ -29,6 +30,8 @@ pub enum PollOutcome {
     Expired,
     /// `invalid_grant`: unknown, another client's, or handed over before.
     InvalidGrant,
+    /// The proof of the device's key was used before.
+    ProofRefused(ProofError),
     /// The tokens, this once.
     Tokens(Box<TokenResponse>),
     /// Nothing can be said now: come back after this many seconds. The request is as it was (TP-18).
@@ -37,9 +40,17 @@ pub enum PollOutcome {
 
 impl DeviceGrant {
     /// Answers a poll of an authenticated client. One read, and at most one write (a hand-over, or a pace that broke).
-    pub async fn poll(self: &Arc<Self>, client: &DeviceClient, device_code: &DeviceCode) -> PollOutcome {
+    ///
+    /// A tied request answers to the holder of its key alone. Whoever comes without a proof, or with one of another key,
+    /// hears `invalid_grant` and leaves no trace (DP-02).
+    pub async fn poll(
+        self: &Arc<Self>,
+        client: &DeviceClient,
+        device_code: &DeviceCode,
+        proof: Option<&Proof>,
+    ) -> PollOutcome {
         let id = RequestId::of(device_code);
-        match self.try_poll(client, device_code, &id).await {
+        match self.try_poll(client, device_code, &id, proof).await {
             Ok(outcome) => outcome,
             Err(unavailable) => {
                 tracing::warn!(request = %id, error = %unavailable, "a poll cannot be decided");
@@ -62,6 +73,7 @@ impl DeviceGrant {
         client: &DeviceClient,
         device_code: &DeviceCode,
         id: &RequestId,
+        proof: Option<&Proof>,
     ) -> Result<PollOutcome, Unavailable> {
         let now = self.now();
         let read = self.store.load(id, self.settings.poll_reads).await?;
@@ -77,13 +89,19 @@ impl DeviceGrant {
         let Some(request) = request.filter(|request| request.client_id == client.id) else {
             return Ok(PollOutcome::InvalidGrant);
         };
+        if !request.is_open_to(proof.map(Proof::key)) || client.dpop.demand(proof).is_err() {
+            return Ok(PollOutcome::InvalidGrant);
+        }
+        if let Err(refused) = self.spend_proof(proof).await? {
+            return Ok(PollOutcome::ProofRefused(refused));
+        }
         Ok(match request.standing(now) {
             Standing::Undecided => self.pending(&request, now).await,
             Standing::Abandoned => {
                 self.take_over_later(&request, device_code);
                 self.pending(&request, now).await
             }
-            Standing::Redeemable => self.hand_over(client, device_code, &request, now).await?,
+            Standing::Redeemable => self.hand_over((client, proof), device_code, &request, now).await?,
             decided => decided_outcome(decided),
         })
     }
@@ -104,7 +122,7 @@ impl DeviceGrant {
     /// Opens the mailbox first and consumes the request last: the tokens leave only if this write won.
     async fn hand_over(
         &self,
-        client: &DeviceClient,
+        (client, proof): (&DeviceClient, Option<&Proof>),
         device_code: &DeviceCode,
         request: &DeviceRequest,
         now: Timestamp,
@@ -136,7 +154,7 @@ impl DeviceGrant {
             Ok(()) => {
                 self.pace.forget(&request.id);
                 let tokens = if run_out { self.renewed(client, tokens).await } else { tokens };
-                let response = self.response(client, request, tokens);
+                let response = self.response((client, proof), request, tokens);
                 self.audit(Event::HandOver, "handed_over", About::request(request));
                 Ok(PollOutcome::Tokens(Box::new(response)))
             }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use device_grant_protocol::{ClientId, Scope};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AttemptId, OpId, RequestId};
+use crate::ids::{AttemptId, KeyThumbprint, OpId, RequestId};
 use crate::mailbox::MailboxKey;
 use crate::time::Timestamp;
 
@@ -44,6 +44,8 @@ pub struct DeviceRequest {
     pub interval: u32,
     /// Where tokens will be put for the device.
     pub mailbox: MailboxKey,
+    /// The key that the request is tied to: without it the device code is of no use (RFC 9449).
+    pub dpop_jkt: Option<KeyThumbprint>,
     /// From where the request was made, sealed under a request key: for the confirmation page only.
     pub origin: Vec<u8>,
     /// Counts transitions.
@@ -212,6 +214,11 @@ impl DeviceRequest {
             RequestState::Redeemed => Standing::Redeemed,
             RequestState::Denied => Standing::Denied,
         }
+    }
+
+    /// Whether the holder of `key` may have what the request brings.
+    pub fn is_open_to(&self, key: Option<&KeyThumbprint>) -> bool {
+        self.dpop_jkt.as_ref().is_none_or(|tied_to| key == Some(tied_to))
     }
 
     /// Whether a person may still decide at `now` (UC-09).

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::client::{ClientKeys, Clients, DeviceClient, FailureCounts, PoolBinding};
 use crate::codes::CodeFormat;
+use crate::dpop::DpopSettings;
 use crate::entropy::Entropy;
 use crate::guesses::GuessLimits;
 use crate::ids::OpId;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub leeway: Duration,
     /// The furthest ahead that a client assertion may end (CA-12).
     pub assertion_life: Duration,
+    /// How devices prove that they hold a key.
+    pub dpop: DpopSettings,
     /// Authorize is refused when less than this is left of the codes' life.
     pub min_trip: Duration,
     /// The longest an exchange may take at the pool.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::{About, Event};
 use crate::client::DeviceClient;
+use crate::dpop::{Proof, ProofError};
 use crate::ids::{RequestId, UserCodeKey};
 use crate::keyring::Purpose;
 use crate::mailbox::MailboxKey;
@@ -46,6 +47,9 @@ pub enum StartError {
     /// Too many starts from this network (DA-13).
     #[error("too many requests; wait {} s", .0.as_secs())]
     TooMany(Duration),
+    /// The proof of the device's key is missing or was used before.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// Every drawn user code was taken.
     #[error("no user code is free: lengthen the code or shorten its life")]
     NoCodeFree,
@@ -61,6 +65,7 @@ impl StartError {
             Self::InvalidScope => "invalid_scope",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::ForeignNetwork => "foreign_network",
+            Self::Proof(_) => "bad_proof",
             Self::TooMany(_) => "too_many",
             Self::NoCodeFree => "no_code_free",
             Self::Unavailable(_) => "unavailable",
@@ -69,20 +74,22 @@ impl StartError {
 }
 
 impl DeviceGrant {
-    /// Issues a pair of codes to an authenticated client.
+    /// Issues a pair of codes to an authenticated client; with a proof they are tied to its key (DP-01).
     pub async fn start(
         &self,
         client: &DeviceClient,
         asked: Scope,
         origin: &Origin,
+        proof: Option<&Proof>,
     ) -> Result<DeviceAuthorizationResponse, StartError> {
         let now = self.now();
         let about = About { client: Some(&client.id), network: Some(origin.network), ..About::default() };
-        self.admit(client, &asked, origin.network, now)
-            .inspect_err(|refusal| self.audit(Event::Issue, refusal.name(), about))?;
+        let admitted = self.admit(client, &asked, (origin.network, proof), now).await;
+        admitted.inspect_err(|refusal| self.audit(Event::Issue, refusal.name(), about))?;
 
         let device_code = self.settings.device_code.draw_device_code(&*self.entropy);
-        let request = self.new_request(client, asked, (&device_code, origin), now);
+        let mut request = self.new_request(client, asked, (&device_code, origin), now);
+        request.dpop_jkt = proof.map(|proof| proof.key().clone());
         let (id, lifetime) = (request.id.clone(), request.expires_at.since(now));
         let created = self.create(request, now).await;
         let user_code = created.inspect_err(|failed| self.audit(Event::Issue, failed.name(), about))?;
@@ -90,16 +97,17 @@ impl DeviceGrant {
         Ok(self.announce(device_code, &user_code, lifetime))
     }
 
-    fn admit(
+    async fn admit(
         &self,
         client: &DeviceClient,
         asked: &Scope,
-        network: Network,
+        (network, proof): (Network, Option<&Proof>),
         now: Timestamp,
     ) -> Result<(), StartError> {
         if !client.grants.device_code {
             return Err(StartError::UnauthorizedClient);
         }
+        client.dpop.demand(proof)?;
         let allowed = &client.policies.start_networks;
         if !allowed.is_empty() && !network.is_within(allowed) {
             return Err(StartError::ForeignNetwork);
@@ -107,7 +115,8 @@ impl DeviceGrant {
         if !asked.within(&client.scopes) {
             return Err(StartError::InvalidScope);
         }
-        self.starts.admit(client, &network.to_string(), now).map_err(StartError::TooMany)
+        self.starts.admit(client, &network.to_string(), now).map_err(StartError::TooMany)?;
+        Ok(self.spend_proof(proof).await??)
     }
 
     /// From where `request` was made, if this replica's keys open it.
@@ -139,6 +148,7 @@ impl DeviceGrant {
             version: 1,
             op: self.op(),
             fence: 0,
+            dpop_jkt: None,
             spent: Vec::new(),
             state: RequestState::Pending,
             id,

@@ -5,7 +5,9 @@ use device_grant_protocol::{RefreshToken, Scope, TokenResponse};
 
 use crate::audit::{About, Event};
 use crate::client::{DeviceClient, PoolBinding};
+use crate::dpop::{Proof, ProofError};
 use crate::exchange::StoredTokens;
+use crate::ids::KeyThumbprint;
 use crate::keyring::{OpenError, Purpose};
 use crate::pool::{RefreshError, RevokeError};
 use crate::request::DeviceRequest;
@@ -24,6 +26,9 @@ pub enum RefreshRefusal {
     /// Unknown, another client's, or refused by the pool itself.
     #[error("the refresh token is not good")]
     InvalidGrant,
+    /// The proof of the device's key is missing or was used before.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// More than the client may have, or refused by the pool itself.
     #[error("the scope is not good")]
     InvalidScope,
@@ -47,14 +52,15 @@ impl DeviceGrant {
     /// The answer to the device. The time that the tokens waited is taken off their life (TP-08).
     pub(crate) fn response(
         &self,
-        client: &DeviceClient,
+        (client, proof): (&DeviceClient, Option<&Proof>),
         request: &DeviceRequest,
         tokens: StoredTokens,
     ) -> TokenResponse {
         let expires_in = tokens.expires_at.map(|at| at.since(self.now()).as_secs());
         let granted = tokens.response.scope.clone().unwrap_or_else(|| request.scope.clone());
         let scope = (granted != request.asked_scope).then_some(granted);
-        self.for_device(client, TokenResponse { expires_in, scope, ..tokens.response })
+        let bound_to = proof.and_then(|proof| proof.binds(client));
+        self.for_device((client, bound_to), TokenResponse { expires_in, scope, ..tokens.response })
     }
 
     /// Tokens whose access token ran out while it waited, renewed: by the poll that won them, so once. If the pool does not
@@ -78,12 +84,14 @@ impl DeviceGrant {
         }
     }
 
-    /// Refreshes for an authenticated client. One call to the pool, never a second (RT-04).
+    /// Refreshes for an authenticated client. One call to the pool, never a second (RT-04). A refresh token that is bound
+    /// to a key is good with a fresh proof of that key only, and so is the next one (DP-10).
     pub async fn refresh(
         &self,
         client: &DeviceClient,
         token: &RefreshToken,
         scope: Option<&Scope>,
+        proof: Option<&Proof>,
     ) -> Result<TokenResponse, RefreshRefusal> {
         if !client.grants.refresh_token {
             return Err(RefreshRefusal::UnauthorizedClient);
@@ -92,15 +100,22 @@ impl DeviceGrant {
         if scope.is_some_and(|scope| !scope.within(&client.ceiling())) {
             return Err(RefreshRefusal::InvalidScope);
         }
-        let old_key = self.old_key_of(client, token.expose());
-        let token = match self.open_envelope(client, token.expose()) {
-            Ok(Some(token)) => token,
+        client.dpop.demand(proof)?;
+        let Opened { token, bound_to, old_key } = match self.open_envelope(client, token.expose()) {
+            Ok(Some(opened)) => opened,
             Ok(None) | Err(OpenError::Broken) => return Err(RefreshRefusal::InvalidGrant),
             Err(unknown @ OpenError::UnknownKey(_)) => {
                 tracing::error!(client = %client.id, error = %unknown, "a refresh token cannot be opened");
                 return Err(RefreshRefusal::Unavailable);
             }
         };
+        if bound_to.is_some() && bound_to.as_ref() != proof.map(Proof::key) {
+            return Err(RefreshRefusal::InvalidGrant);
+        }
+        self.spend_proof(proof).await.map_err(|unavailable| {
+            tracing::warn!(client = %client.id, error = %unavailable, "a proof cannot be decided");
+            RefreshRefusal::Unavailable
+        })??;
         match self.pool.refresh(self.pool_client(client), &token, scope).await {
             Ok(mut response) => {
                 if let Some(number) = old_key {
@@ -109,7 +124,8 @@ impl DeviceGrant {
                     // Sealed anew also where the pool goes on with the same token, so that the old key can go some day.
                     response.refresh_token = response.refresh_token.or(Some(token));
                 }
-                Ok(self.for_device(client, response))
+                let bound_to = bound_to.as_ref().or(proof.and_then(|proof| proof.binds(client)));
+                Ok(self.for_device((client, bound_to), response))
             }
             Err(RefreshError::Refused) => Err(RefreshRefusal::InvalidGrant),
             Err(RefreshError::InvalidScope) => Err(RefreshRefusal::InvalidScope),
@@ -129,7 +145,8 @@ impl DeviceGrant {
         hint: Option<&str>,
     ) -> Result<(), RevokeRefusal> {
         let token = match self.open_envelope(client, token) {
-            Ok(Some(token)) => token,
+            // Whoever gives a token up need not show the key: it does not get anything.
+            Ok(Some(opened)) => opened.token,
             Ok(None) if hint == Some("access_token") || is_jwt(token) => {
                 return Err(RevokeRefusal::UnsupportedTokenType);
             }
@@ -151,58 +168,76 @@ impl DeviceGrant {
 
     /// Leaves out what is not in the client's token set, and seals the refresh token where the pool client is shared. What
     /// a pool puts into an access token beyond what was asked for cannot be taken out again; the trail tells of it.
-    fn for_device(&self, client: &DeviceClient, response: TokenResponse) -> TokenResponse {
+    fn for_device(
+        &self,
+        (client, bound_to): (&DeviceClient, Option<&KeyThumbprint>),
+        response: TokenResponse,
+    ) -> TokenResponse {
         if response.scope.as_ref().is_some_and(|scope| !scope.within(&client.ceiling())) {
             let about = About { client: Some(&client.id), ..About::default() };
             self.audit(Event::HandOver, "more_scope_than_allowed", about);
         }
         let refresh_token = response.refresh_token.filter(|_| client.token_set.refresh);
         TokenResponse {
-            refresh_token: refresh_token.map(|token| self.envelope(client, token)),
+            refresh_token: refresh_token.map(|token| self.envelope((client, bound_to), token)),
             id_token: response.id_token.filter(|_| client.token_set.id),
             ..response
         }
     }
 
-    fn envelope(&self, client: &DeviceClient, token: RefreshToken) -> RefreshToken {
+    /// `dgr1.` and the token, sealed to the client; if it is bound to a key, with the key's thumbprint in between, sealed
+    /// along.
+    fn envelope(
+        &self,
+        (client, bound_to): (&DeviceClient, Option<&KeyThumbprint>),
+        token: RefreshToken,
+    ) -> RefreshToken {
         match client.pool_client {
             PoolBinding::Own(_) => token,
             PoolBinding::Shared => {
-                let aad = client.id.as_str().as_bytes();
-                let sealed =
-                    self.keyring.seal(Purpose::Durable, ENVELOPE_LABEL, aad, token.expose().as_bytes());
-                RefreshToken::new(format!("{ENVELOPE_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(sealed)))
+                let (aad, token) = (envelope_aad(client, bound_to), token.expose().as_bytes());
+                let sealed = self.keyring.seal(Purpose::Durable, ENVELOPE_LABEL, &aad, token);
+                let bound_to = bound_to.map(|key| format!("{key}.")).unwrap_or_default();
+                let sealed = BASE64_URL_SAFE_NO_PAD.encode(sealed);
+                RefreshToken::new(format!("{ENVELOPE_PREFIX}{bound_to}{sealed}"))
             }
         }
     }
 
-    /// The key that an envelope was sealed with, if that is not the active one any more.
-    fn old_key_of(&self, client: &DeviceClient, token: &str) -> Option<u8> {
-        let encoded = token.strip_prefix(ENVELOPE_PREFIX)?;
-        let number = *BASE64_URL_SAFE_NO_PAD.decode(encoded).ok()?.first()?;
-        let is_old = number != self.keyring.active(Purpose::Durable);
-        (is_old && matches!(client.pool_client, PoolBinding::Shared)).then_some(number)
-    }
-
     /// The pool's refresh token; `None` if what came is no envelope but should be one.
-    fn open_envelope(&self, client: &DeviceClient, token: &str) -> Result<Option<RefreshToken>, OpenError> {
+    fn open_envelope(&self, client: &DeviceClient, token: &str) -> Result<Option<Opened>, OpenError> {
         if let PoolBinding::Own(_) = client.pool_client {
-            return Ok(Some(RefreshToken::new(token)));
+            return Ok(Some(Opened { token: RefreshToken::new(token), bound_to: None, old_key: None }));
         }
         let Some(encoded) = token.strip_prefix(ENVELOPE_PREFIX) else {
             return Ok(None);
         };
+        let (bound_to, encoded) = match encoded.split_once('.') {
+            Some((key, encoded)) => (Some(KeyThumbprint::from_stored(key)), encoded),
+            None => (None, encoded),
+        };
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(encoded).map_err(|_| OpenError::Broken)?;
-        let aad = client.id.as_str().as_bytes();
-        let opened = self.keyring.open(Purpose::Durable, ENVELOPE_LABEL, aad, &sealed)?;
-        // An envelope begins with its key's number. Whoever retires a key wants to know that it is still in use.
-        if let Some(number) =
-            sealed.first().filter(|number| **number != self.keyring.active(Purpose::Durable))
-        {
-            self.key_watch.note_use(*number, self.now());
-        }
-        String::from_utf8(opened).map(|token| Some(RefreshToken::new(token))).map_err(|_| OpenError::Broken)
+        let aad = envelope_aad(client, bound_to.as_ref());
+        let opened = self.keyring.open(Purpose::Durable, ENVELOPE_LABEL, &aad, &sealed)?;
+        let token = String::from_utf8(opened).map_err(|_| OpenError::Broken)?;
+        let active = self.keyring.active(Purpose::Durable);
+        let old_key = sealed.first().copied().filter(|number| *number != active);
+        Ok(Some(Opened { token: RefreshToken::new(token), bound_to, old_key }))
     }
+}
+
+/// What was in an envelope.
+struct Opened {
+    token: RefreshToken,
+    bound_to: Option<KeyThumbprint>,
+    /// The key that it was sealed with, if that is not the active one any more.
+    old_key: Option<u8>,
+}
+
+/// No `client_id` holds a NUL.
+fn envelope_aad(client: &DeviceClient, bound_to: Option<&KeyThumbprint>) -> Vec<u8> {
+    let key = bound_to.map(|key| format!("\0{key}")).unwrap_or_default();
+    format!("{}{key}", client.id).into_bytes()
 }
 
 /// Three dotted parts: what pools use for access tokens.

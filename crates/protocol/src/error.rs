@@ -26,6 +26,10 @@ pub enum ErrorCode {
     AccessDenied,
     /// RFC 8628 section 3.5: the codes have run out.
     ExpiredToken,
+    /// RFC 9449 section 5: the proof of the device's key is not good.
+    InvalidDpopProof,
+    /// RFC 9449 section 8: come again, with the nonce in the `DPoP-Nonce` header.
+    UseDpopNonce,
     /// RFC 7009 section 2.2.1: such tokens cannot be revoked here.
     UnsupportedTokenType,
     /// RFC 6749 section 4.1.2.1: come back later.

@@ -54,6 +54,9 @@ pub struct ServerMetadata {
     /// Present with `revocation_endpoint` when `private_key_jwt` is among its methods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
+    /// What DPoP proofs may be signed with; present when some client uses them (RFC 9449 section 5.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dpop_signing_alg_values_supported: Option<Vec<String>>,
     /// Every scope that some client may ask for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes_supported: Option<Vec<String>>,

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use device_grant_domain::mailbox::MailboxKey;
 use device_grant_domain::request::{Approval, Claim, DeviceRequest, RequestState};
-use device_grant_domain::{AttemptId, CounterKey, OpId, RequestId, Timestamp, UserCodeKey};
+use device_grant_domain::{AttemptId, CounterKey, KeyThumbprint, OpId, RequestId, Timestamp, UserCodeKey};
 
 use crate::fault::Fault;
 
@@ -61,7 +61,8 @@ pub(crate) fn encode(request: &DeviceRequest) -> Item {
         ("spent", spent(&request.spent)),
     ];
     let of_state = encode_state(&request.state).into_iter().filter_map(|(name, value)| Some((name, value?)));
-    fixed.into_iter().chain(of_state).map(|(name, value)| (name.to_owned(), value)).collect()
+    let key = request.dpop_jkt.as_ref().map(|key| ("jkt", text(key.as_str())));
+    fixed.into_iter().chain(key).chain(of_state).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 pub(crate) fn spent(attempts: &[AttemptId]) -> AttributeValue {
@@ -102,6 +103,7 @@ pub(crate) fn decode(table: &str, id: &RequestId, item: &Item) -> Result<DeviceR
         expires_at: item.moment("expires")?,
         interval: item.number("interval")?,
         mailbox: item.mailbox("mailbox")?,
+        dpop_jkt: item.optional_text("jkt")?.map(KeyThumbprint::from_stored),
         origin: item.bytes("origin")?,
         version: item.number("version")?,
         op: OpId::from_stored(item.text("op")?),
@@ -142,6 +144,10 @@ pub(crate) struct Attributes<'a> {
 impl Attributes<'_> {
     pub(crate) fn text(&self, name: &'static str) -> Result<&str, Fault> {
         self.read(name, |value| value.as_s().ok().map(String::as_str))
+    }
+
+    fn optional_text(&self, name: &'static str) -> Result<Option<&str>, Fault> {
+        self.item.contains_key(name).then(|| self.text(name)).transpose()
     }
 
     pub(crate) fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, Fault> {

@@ -37,7 +37,8 @@ impl EmbeddedStore {
     /// SQLite keeps the two apart.
     ///
     /// # Errors
-    /// [`OpenError::Sqlite`] if there is no such file, or it has not the schema of this version.
+    /// [`OpenError::Sqlite`] if there is no such file, [`OpenError::Older`] or [`OpenError::Newer`] if it is of another
+    /// version.
     pub fn visit(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::work(path.as_ref(), open::visit(path.as_ref())?)
     }

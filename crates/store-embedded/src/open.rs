@@ -1,5 +1,6 @@
 //! Opening the file: its lock, its settings, its schema.
 
+use std::cmp::Ordering;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001-tables.sql"),
     include_str!("../migrations/0002-spent.sql"),
-    include_str!("../migrations/0003-records.sql"),
+    include_str!("../migrations/0003-dpop.sql"),
+    include_str!("../migrations/0004-records.sql"),
 ];
 
 /// How long to wait for another program (a backup, say) that has the file locked for a moment.
@@ -37,9 +39,9 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// Another version of this program made it.
+    /// A later version of this program made it.
     #[error(
-        "the store {} was made by another version (schema {found}, this version knows {known})",
+        "the store {} was made by a newer version (schema {found}, this version knows {known})",
         path.display()
     )]
     Newer {
@@ -49,6 +51,12 @@ pub enum OpenError {
         found: u32,
         /// The newest schema that this version knows.
         known: u32,
+    },
+    /// An earlier version of this program owns it at the moment.
+    #[error("the store {} is used by an older version of this program; use that version's commands", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
     },
     /// It is on a file system that lacks what the write-ahead log needs, such as a network share.
     #[error("the store {} is on a file system without shared memory; keep it on a local disk", path.display())]
@@ -112,8 +120,12 @@ pub(crate) fn visit(path: &Path) -> Result<Opened, OpenError> {
     writer.busy_timeout(BUSY).map_err(broken)?;
     writer.execute_batch("PRAGMA synchronous = FULL; PRAGMA secure_delete = ON").map_err(broken)?;
     let found = schema(&writer).map_err(broken)?;
-    if found != newest() {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: newest() });
+    match found.cmp(&newest()) {
+        Ordering::Less => return Err(OpenError::Older { path: path.to_owned() }),
+        Ordering::Greater => {
+            return Err(OpenError::Newer { path: path.to_owned(), found, known: newest() });
+        }
+        Ordering::Equal => {}
     }
     let reader = reader(path).map_err(broken)?;
     Ok(Opened { writer, reader, lock: None })

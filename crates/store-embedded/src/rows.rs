@@ -2,7 +2,7 @@
 
 use device_grant_domain::mailbox::MailboxKey;
 use device_grant_domain::request::{Approval, Claim, DeviceRequest, RequestState};
-use device_grant_domain::{AttemptId, OpId, RequestId, Timestamp};
+use device_grant_domain::{AttemptId, KeyThumbprint, OpId, RequestId, Timestamp};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -20,9 +20,9 @@ pub(crate) fn save(connection: &Connection, request: &DeviceRequest) -> Result<(
     let spent: Vec<_> = request.spent.iter().map(AttemptId::as_str).collect();
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO requests (id, client, asked_scope, scope, created_at, expires_at, interval, mailbox,
-             origin, version, op, fence, spent, state, attempt, until, approved_at, payload, forget_at)
+             dpop_jkt, origin, version, op, fence, spent, state, attempt, until, approved_at, payload, forget_at)
          VALUES (:id, :client, :asked_scope, :scope, :created_at, :expires_at, :interval, :mailbox,
-             :origin, :version, :op, :fence, :spent, :state, :attempt, :until, :approved_at, :payload, :forget_at)",
+             :dpop_jkt, :origin, :version, :op, :fence, :spent, :state, :attempt, :until, :approved_at, :payload, :forget_at)",
     )?;
     let parts = Parts::of(&request.state);
     statement.execute(named_params! {
@@ -34,6 +34,7 @@ pub(crate) fn save(connection: &Connection, request: &DeviceRequest) -> Result<(
         ":expires_at": millis(request.expires_at),
         ":interval": request.interval,
         ":mailbox": request.mailbox.as_bytes(),
+        ":dpop_jkt": request.dpop_jkt.as_ref().map(KeyThumbprint::as_str),
         ":origin": request.origin,
         ":version": signed(request.version),
         ":op": request.op.as_str(),
@@ -96,6 +97,7 @@ fn decode(row: &Row<'_>, id: &RequestId) -> Result<DeviceRequest, Fault> {
         expires_at: row.moment("expires_at")?,
         interval: row.read("interval")?,
         mailbox: MailboxKey::from_bytes(row.read("mailbox")?),
+        dpop_jkt: row.read::<Option<String>>("dpop_jkt")?.map(KeyThumbprint::from_stored),
         origin: row.read("origin")?,
         version: row.parse("version", unsigned)?,
         op: OpId::from_stored(row.read::<String>("op")?),

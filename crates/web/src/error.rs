@@ -6,8 +6,11 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use device_grant_domain::client::AuthError;
+use device_grant_domain::dpop::ProofError;
 use device_grant_domain::{RefreshRefusal, RevokeRefusal, StartError};
 use device_grant_protocol::{ErrorCode, ErrorResponse, FormError};
+
+use crate::nonce::hand_out;
 
 /// Seconds a device is asked to wait when something of ours or of the pool is away.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -18,6 +21,8 @@ pub(crate) struct OAuthError {
     status: StatusCode,
     body: ErrorResponse,
     retry_after: Option<Duration>,
+    /// The nonce that the next proof must carry.
+    dpop_nonce: Option<String>,
 }
 
 impl OAuthError {
@@ -35,6 +40,8 @@ impl OAuthError {
             | ErrorCode::SlowDown
             | ErrorCode::AccessDenied
             | ErrorCode::ExpiredToken
+            | ErrorCode::InvalidDpopProof
+            | ErrorCode::UseDpopNonce
             | ErrorCode::UnsupportedTokenType => StatusCode::BAD_REQUEST,
         };
         let retry_after = match body.error {
@@ -42,7 +49,7 @@ impl OAuthError {
             ErrorCode::SlowDown => body.interval.map(Duration::from_secs),
             _ => None,
         };
-        Self { status, body, retry_after }
+        Self { status, body, retry_after, dpop_nonce: None }
     }
 
     pub(crate) fn code(error: ErrorCode) -> Self {
@@ -91,9 +98,22 @@ impl From<AuthError> for OAuthError {
     }
 }
 
+impl From<ProofError> for OAuthError {
+    fn from(error: ProofError) -> Self {
+        let words = error.to_string();
+        match error {
+            ProofError::Refused(_) => Self::described(ErrorCode::InvalidDpopProof, words),
+            ProofError::UseNonce(nonce) => {
+                Self { dpop_nonce: Some(nonce), ..Self::described(ErrorCode::UseDpopNonce, words) }
+            }
+        }
+    }
+}
+
 impl From<StartError> for OAuthError {
     fn from(error: StartError) -> Self {
         match &error {
+            StartError::Proof(refused) => refused.clone().into(),
             StartError::InvalidScope => Self::described(ErrorCode::InvalidScope, error.to_string()),
             StartError::UnauthorizedClient | StartError::ForeignNetwork => {
                 Self::described(ErrorCode::UnauthorizedClient, error.to_string())
@@ -119,6 +139,7 @@ impl From<RefreshRefusal> for OAuthError {
             RefreshRefusal::UnauthorizedClient => {
                 Self::described(ErrorCode::UnauthorizedClient, refusal.to_string())
             }
+            RefreshRefusal::Proof(refused) => refused.into(),
             RefreshRefusal::InvalidGrant => Self::code(ErrorCode::InvalidGrant),
             RefreshRefusal::InvalidScope => Self::code(ErrorCode::InvalidScope),
             RefreshRefusal::Unavailable => Self::unavailable(),
@@ -149,7 +170,7 @@ impl IntoResponse for OAuthError {
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
-        response
+        hand_out(self.dpop_nonce, response)
     }
 }
 

@@ -5,6 +5,7 @@ mod cookies;
 mod error;
 mod extract;
 mod health;
+mod nonce;
 mod pages;
 mod person;
 mod router;

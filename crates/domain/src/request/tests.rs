@@ -30,6 +30,7 @@ fn pending() -> DeviceRequest {
         version: 1,
         op: op(0),
         fence: 0,
+        dpop_jkt: None,
         spent: Vec::new(),
         state: RequestState::Pending,
     }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use device_grant_domain::client::{DeviceClient, Grants, PoolBinding, TokenSet};
+use device_grant_domain::client::{ClientAuth, DeviceClient, Grants, PoolBinding, TokenSet};
+use device_grant_domain::dpop::Dpop;
 use device_grant_protocol::{
     ClientId, ClientSecret, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, Scope,
 };
@@ -63,6 +64,7 @@ fn client(settings: &Settings, service: &Settings, problems: &mut Problems) -> O
     };
     let grants = grants(settings, problems);
     let policies = policies(settings, service, problems);
+    let dpop = dpop(settings, auth.as_ref(), problems);
     let id = id?;
     Some(DeviceClient {
         name: settings.text("client.name").unwrap_or(id.as_str()).to_owned(),
@@ -79,7 +81,24 @@ fn client(settings: &Settings, service: &Settings, problems: &mut Problems) -> O
         grants,
         starts_per_minute: settings.whole("client.starts_per_minute"),
         policies,
+        dpop,
     })
+}
+
+fn dpop(settings: &Settings, auth: Option<&ClientAuth>, problems: &mut Problems) -> Dpop {
+    const PATH: &str = "client.dpop";
+    let dpop = match settings.text(PATH) {
+        Some("optional") => Dpop::Optional,
+        Some("required") => Dpop::Required,
+        _ => Dpop::Off,
+    };
+    let has_own_pool_client = settings.text("client.upstream_client_id").is_some();
+    if dpop.is_on() && has_own_pool_client && matches!(auth, Some(ClientAuth::None)) {
+        let expected = "\"off\", or a client without upstream_client_id: through a pool client of its own a public \
+                        client gets the pool's refresh tokens as they are, and nothing would bind them to its key";
+        problems.add(settings.wrong(PATH, expected));
+    }
+    dpop
 }
 
 fn id(settings: &Settings, problems: &mut Problems) -> Option<ClientId> {

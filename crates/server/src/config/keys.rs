@@ -159,7 +159,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("upstream.authorize_params", Kind::Map, "Further parameters of every trip to the pool, such as `{ identity_provider = \"COGNITO\" }`."),
     Key::new("upstream.account_claim", Kind::Text, "The claim that names one person across two clients of the pool. `sub` unless the pool gives pairwise subjects (Entra: `oid`).")
         .text("sub"),
-    Key::new("upstream.leeway_s", Kind::Whole(0, 300), "How far other clocks may be from ours, in seconds, when the times in an ID token of the pool or in a device's client assertion are checked. One number for all of them.")
+    Key::new("upstream.leeway_s", Kind::Whole(0, 300), "How far other clocks may be from ours, in seconds, when the times in an ID token of the pool, or in a device's client assertion or DPoP proof, are checked. One number for all of them.")
         .whole(60),
     Key::new("upstream.timeout_s", Kind::Whole(1, 15), "The longest a call of the pool may take, in seconds.").whole(10),
     Key::new("codes.user_code_format", Kind::Text, "The alphabet of user codes in the sample's letters: `#` digits, `a` and `A` letters, `b` and `B` letters without vowels and Y, `!` special characters.")
@@ -225,6 +225,8 @@ pub(crate) const KEYS: &[Key] = &[
         .whole(10),
     Key::new("limits.anonymous_guesses_per_code_life_per_network", Kind::Whole(1, 10_000), "With `web.sign_in = \"on-approval\"`: user codes that may be tried from one IPv4 address or one IPv6 /48 in `codes.lifetime_s`. This is what holds one guesser back: with the default codes 30 tries in each of two windows hit a given code with less than 2^-33.")
         .whole(30),
+    Key::new("dpop.nonce", Kind::Flag, "Demand a nonce of ours in DPoP proofs. It costs a device one more request at the start and tells it the time: with it the clock of the device does not matter, and proofs cannot be made in advance.").flag(false),
+    Key::new("dpop.proof_life_s", Kind::Whole(5, 300), "How old a DPoP proof may be, in seconds, where no nonce is demanded; `upstream.leeway_s` comes on top.").whole(60),
     Key::new("log.format", Kind::OneOf(&["json", "human"], &[]), "How log lines look, on standard error.").text("json"),
     Key::new("log.level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"], &[]), "What is logged. No level logs a code, a token or a secret.").text("info"),
     Key::new("client.id", Kind::Text, "The `client_id` of the device client."),
@@ -242,6 +244,8 @@ pub(crate) const KEYS: &[Key] = &[
         .texts(&["ES256", "ES384", "EdDSA", "PS256", "RS256"]),
     Key::new("client.assertion_audience", Kind::OneOf(&["issuer", "endpoint"], &[]), "For `private_key_jwt`: the `aud` of its assertions. `issuer`: `public_url` without a slash at its end, and nothing else. `endpoint`: also the URL of the endpoint, for clients that know no better.")
         .text("issuer"),
+    Key::new("client.dpop", Kind::OneOf(&["off", "optional", "required"], &[]), "Whether the client proves that it holds a key (RFC 9449). `optional`: a device that begins with a proof must go on with that key; `required`: there is no other way. A public client's refresh tokens are bound to the key; access tokens stay the pool's own, and bearer tokens.")
+        .text("off"),
     Key::new("client.upstream_client_id", Kind::Text, "Its own client at the pool. `same`: its own id and secret, as in the AWS sample. Without it the service's pool client is shared, and refresh tokens are handed out sealed."),
     Key::new("client.upstream_client_secret", Kind::Secret, "The secret of that pool client; none for a public one."),
     Key::new("client.upstream_client_secret_file", Kind::Text, "A file with that secret instead."),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use device_grant_domain::dpop::DpopSettings;
 use device_grant_domain::limits::StartLimits;
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::store::Consistency;
@@ -71,6 +72,10 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         wrong_secret_limit: service.whole("limits.wrong_secrets_per_minute")?,
         leeway: pool.leeway,
         assertion_life: seconds(service, "limits.assertion_life_s"),
+        dpop: DpopSettings {
+            nonce: service.flag("dpop.nonce"),
+            proof_life: seconds(service, "dpop.proof_life_s"),
+        },
         min_trip: seconds(service, "codes.min_trip_s"),
         exchange_deadline: pool.longest_exchange(),
         store_deadline: seconds(service, "store.timeout_s"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use device_grant_domain::request::REMEMBERED_FOR;
 use device_grant_domain::store::{Consistency, RequestStore};
-use device_grant_domain::{OnceKey, Timestamp};
+use device_grant_domain::{OnceKey, RequestId, Timestamp};
 use device_grant_store_embedded::{EmbeddedStore, MemoryStore, OpenError};
 use device_grant_testkit::store_suite::samples::{
     START, approved, attempt, authorized, denied, new_request, once, pending, redeemed,
@@ -46,7 +46,8 @@ async fn a_file_opened_again_has_everything() {
     store.check().await.unwrap();
 }
 
-/// ST-11, CB-01: a file of the first version is brought up to date, and what was spent in it stays spent.
+/// ST-11, CB-01, DP-01: a file of the first version is brought up to date: what was spent in it stays spent, and its
+/// requests are tied to no key.
 #[tokio::test]
 async fn an_older_file_is_brought_up_to_date() {
     let place = Place::new();
@@ -54,12 +55,18 @@ async fn an_older_file_is_brought_up_to_date() {
     let old = Connection::open(place.file()).unwrap();
     old.execute_batch(include_str!("../../migrations/0001-tables.sql")).unwrap();
     old.execute("INSERT INTO attempts (id, forget_at) VALUES (?1, 0)", [trip.as_str()]).unwrap();
+    let mailbox = new_request().request.mailbox;
+    let insert = "INSERT INTO requests VALUES ('R', 'tv', '', 'openid', 1, 2, 5, ?1, x'', 1, 'op', 0, '', 'pending', \
+                  NULL, NULL, NULL, NULL, 9)";
+    old.execute(insert, [mailbox.as_bytes()]).unwrap();
     old.execute_batch("PRAGMA user_version = 1").unwrap();
     drop(old);
 
     let store = EmbeddedStore::open(place.file()).unwrap();
     store.check().await.unwrap();
     assert!(!store.spend(&OnceKey::attempt(&trip), START).await.unwrap());
+    let request = store.load(&RequestId::from_stored("R"), Consistency::Strong).await.unwrap().unwrap();
+    assert_eq!((request.mailbox, request.dpop_jkt), (mailbox, None));
 }
 
 /// Two owners of one file are refused, also under another name of it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use device_grant_domain::mailbox::MailboxKey;
 use device_grant_domain::request::{DeviceRequest, RequestState, Transition};
 use device_grant_domain::store::{NewRequest, RequestStore};
-use device_grant_domain::{AttemptId, OnceKey, OpId, RequestId, Timestamp, UserCodeKey};
+use device_grant_domain::{AttemptId, KeyThumbprint, OnceKey, OpId, RequestId, Timestamp, UserCodeKey};
 use device_grant_protocol::DeviceCode;
 
 /// 2100-01-01T00:00:00Z: when every sample is created. In the future, because a table's own broom goes by the machine's
@@ -59,6 +59,7 @@ pub fn new_request() -> NewRequest {
         expires_at: START + LIFE,
         interval: 5,
         mailbox: MailboxKey::of(&code),
+        dpop_jkt: Some(KeyThumbprint::from_stored(unique("thumbprint"))),
         origin: (0..180).collect(),
         version: 1,
         op: op(),

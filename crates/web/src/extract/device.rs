@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use device_grant_domain::Network;
 use device_grant_domain::client::{Assertion, AuthError, Credentials, DeviceClient};
-use device_grant_protocol::Params;
+use device_grant_domain::dpop::{ProofError, Proven};
+use device_grant_protocol::{ErrorCode, Params};
 
 use super::Sender;
 use super::kind::kind;
 use crate::error::OAuthError;
 use crate::state::AppState;
 
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 const FORM: &str = "application/x-www-form-urlencoded";
 /// What the original sample sends in the query. Anything else there has no effect.
 const SAMPLE_PARAMETERS: [&str; 4] = ["client_id", "scope", "device_code", "grant_type"];
@@ -58,6 +60,9 @@ impl DeviceCall {
         if self.headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
             return Err(OAuthError::invalid_request("two Authorization headers"));
         }
+        if self.headers.get_all(DPOP).iter().nth(1).is_some() {
+            return Err(OAuthError::described(ErrorCode::InvalidDpopProof, "two DPoP headers"));
+        }
         self.refuse_repeats()
     }
 
@@ -98,6 +103,11 @@ impl DeviceCall {
             endpoint: &self.path,
         };
         state.service.authenticate(&credentials).await
+    }
+
+    /// What `client`, which sends this, proves by its DPoP header (RFC 9449 section 4.3).
+    pub(crate) fn prove(&self, state: &AppState, client: &DeviceClient) -> Result<Proven, ProofError> {
+        state.service.prove(client, self.headers.get(DPOP).map(HeaderValue::as_bytes), &self.path)
     }
 
     /// Also where half of it is missing or empty: whoever writes its name means it.

@@ -2,17 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use device_grant_domain::Origin;
-use device_grant_protocol::{DeviceAuthorizationResponse, ErrorCode, Scope};
+use device_grant_domain::dpop::Proven;
+use device_grant_protocol::{ErrorCode, Scope};
 
 use crate::error::OAuthError;
 use crate::extract::DeviceCall;
+use crate::nonce::hand_out;
 use crate::state::AppState;
 
-pub(crate) async fn post(
-    State(state): State<AppState>,
-    call: DeviceCall,
-) -> Result<Json<DeviceAuthorizationResponse>, OAuthError> {
+pub(crate) async fn post(State(state): State<AppState>, call: DeviceCall) -> Result<Response, OAuthError> {
     start(&state, &call, false).await
 }
 
@@ -21,7 +21,7 @@ pub(crate) async fn start(
     state: &AppState,
     call: &DeviceCall,
     sample_way: bool,
-) -> Result<Json<DeviceAuthorizationResponse>, OAuthError> {
+) -> Result<Response, OAuthError> {
     let client = call.authenticate(state, sample_way).await?;
     let scope = if sample_way { call.sample_value("scope") } else { call.value("scope") };
     let asked: Scope =
@@ -29,5 +29,7 @@ pub(crate) async fn start(
             OAuthError::described(ErrorCode::InvalidScope, error.to_string())
         })?;
     let origin = Origin { network: call.network(), device: call.kind() };
-    Ok(Json(state.service.start(&client, asked, &origin).await?))
+    let Proven { proof, fresh_nonce } = call.prove(state, &client)?;
+    let started = state.service.start(&client, asked, &origin, proof.as_ref()).await;
+    Ok(hand_out(fresh_nonce, started.map(Json).map_err(OAuthError::from)))
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use device_grant_domain::jws::SigningAlgorithm;
 use device_grant_protocol::{AuthMethod, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, ServerMetadata};
 
 use crate::state::AppState;
@@ -26,6 +27,8 @@ fn metadata(state: &AppState) -> ServerMetadata {
         .map(|algorithm| algorithm.as_str())
         .collect();
     let algorithms = listed(algorithms);
+    let dpop = clients.iter().filter(|client| client.dpop.is_on()).flat_map(|_| SigningAlgorithm::OF_DEVICES);
+    let dpop: BTreeSet<&str> = dpop.map(SigningAlgorithm::as_str).collect();
     let scopes: BTreeSet<&str> = clients.iter().flat_map(|client| client.scopes.tokens()).collect();
     let revokes = state.service.pool.facts().is_ok_and(|facts| facts.revokes);
     let refreshes = clients.iter().any(|client| client.grants.refresh_token);
@@ -40,6 +43,7 @@ fn metadata(state: &AppState) -> ServerMetadata {
         revocation_endpoint_auth_signing_alg_values_supported: algorithms.clone().filter(|_| revokes),
         token_endpoint_auth_methods_supported: methods,
         token_endpoint_auth_signing_alg_values_supported: algorithms,
+        dpop_signing_alg_values_supported: listed(dpop),
         scopes_supported: listed(scopes),
     }
 }

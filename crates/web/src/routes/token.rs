@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use device_grant_domain::PollOutcome;
 use device_grant_domain::client::AuthError;
+use device_grant_domain::dpop::Proven;
 use device_grant_protocol::{
     DeviceCode, ErrorCode, ErrorResponse, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, RefreshToken,
 };
@@ -15,6 +16,7 @@ use super::device_authorization;
 use crate::config::OnStoreFailure;
 use crate::error::OAuthError;
 use crate::extract::DeviceCall;
+use crate::nonce::hand_out;
 use crate::state::AppState;
 
 /// Longer codes were never issued; they are refused unread (HI-03).
@@ -27,9 +29,7 @@ pub(crate) async fn post(State(state): State<AppState>, call: DeviceCall) -> Res
         Some(GRANT_TYPE_DEVICE_CODE) => poll(&state, &call).await,
         Some(GRANT_TYPE_REFRESH_TOKEN) => refresh(&state, &call).await,
         Some(_) => Err(OAuthError::code(ErrorCode::UnsupportedGrantType)),
-        None if starts(&call, sample_way) => {
-            Ok(device_authorization::start(&state, &call, true).await?.into_response())
-        }
+        None if starts(&call, sample_way) => device_authorization::start(&state, &call, true).await,
         None => Err(OAuthError::invalid_request("grant_type is missing")),
     }
 }
@@ -51,16 +51,23 @@ async fn poll(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthErro
     if device_code.len() > MAX_DEVICE_CODE {
         return Err(OAuthError::code(ErrorCode::InvalidGrant));
     }
-    let error = match state.service.poll(&client, &DeviceCode::new(device_code)).await {
-        PollOutcome::Tokens(tokens) => return Ok(Json(tokens).into_response()),
+    let Proven { proof, fresh_nonce } = call.prove(state, &client)?;
+    let outcome = state.service.poll(&client, &DeviceCode::new(device_code), proof.as_ref()).await;
+    Ok(hand_out(fresh_nonce, answer(state, outcome)))
+}
+
+fn answer(state: &AppState, outcome: PollOutcome) -> Response {
+    let error = match outcome {
+        PollOutcome::Tokens(tokens) => return Json(tokens).into_response(),
         PollOutcome::Pending => OAuthError::code(ErrorCode::AuthorizationPending),
         PollOutcome::SlowDown(interval) => OAuthError::new(ErrorResponse::slow_down(u64::from(interval))),
         PollOutcome::Denied => OAuthError::code(ErrorCode::AccessDenied),
         PollOutcome::Expired => OAuthError::code(ErrorCode::ExpiredToken),
         PollOutcome::InvalidGrant => OAuthError::code(ErrorCode::InvalidGrant),
+        PollOutcome::ProofRefused(refused) => refused.into(),
         PollOutcome::Undecidable(interval) => undecidable(state.config.on_store_failure, interval),
     };
-    Err(error)
+    error.into_response()
 }
 
 /// A client that may well be who it says hears what makes it come back, like any poll that cannot be decided (TP-18).
@@ -91,6 +98,8 @@ async fn refresh(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthE
         call.value("refresh_token").ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
     let scope = call.value("scope").map(str::parse).transpose();
     let scope = scope.map_err(|_| OAuthError::code(ErrorCode::InvalidScope))?;
-    let response = state.service.refresh(&client, &RefreshToken::new(token), scope.as_ref()).await?;
-    Ok(Json(response).into_response())
+    let Proven { proof, fresh_nonce } = call.prove(state, &client)?;
+    let token = RefreshToken::new(token);
+    let refreshed = state.service.refresh(&client, &token, scope.as_ref(), proof.as_ref()).await;
+    Ok(hand_out(fresh_nonce, refreshed.map(Json).map_err(OAuthError::from)))
 }

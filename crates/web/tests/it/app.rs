@@ -14,6 +14,7 @@ use device_grant_domain::client::{
     ClientAuth, ClientKeys, Clients, DeviceClient, Grants, PoolBinding, TokenSet,
 };
 use device_grant_domain::codes::CodeFormat;
+use device_grant_domain::dpop::{Dpop, DpopSettings};
 use device_grant_domain::limits::StartLimits;
 use device_grant_domain::policy::Policies;
 use device_grant_domain::pool::PoolClient;
@@ -339,6 +340,7 @@ fn settings() -> Settings {
         wrong_secret_limit: 100,
         leeway: Duration::from_mins(1),
         assertion_life: Duration::from_mins(10),
+        dpop: DpopSettings { nonce: false, proof_life: Duration::from_mins(1) },
         min_trip: Duration::from_secs(30),
         exchange_deadline: Duration::from_secs(10),
         store_deadline: Duration::from_secs(3),
@@ -360,6 +362,7 @@ fn clients() -> Vec<DeviceClient> {
         grants: Grants { device_code: true, refresh_token: true },
         starts_per_minute: None,
         policies: Policies::default(),
+        dpop: Dpop::Off,
     };
     let secret = |post| ClientAuth::secret(&ClientSecret::new(SECRET), post);
     let barred = Grants { device_code: false, refresh_token: false };

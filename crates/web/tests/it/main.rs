@@ -9,6 +9,7 @@ mod client_assertion;
 mod client_auth;
 mod device_authorization;
 mod device_page;
+mod dpop;
 mod guessing;
 mod hostile;
 mod keys;

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::app::*;
 use super::browser::Browser;
+use super::client_assertion;
 use super::client_auth::add_replica;
+use super::signer::Signer;
 
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 
@@ -326,4 +328,24 @@ async fn a_store_that_goes_away_later_degrades_only() {
     let (status, body) = health(&app, 0, "/readyz").await;
     assert_eq!((status, &body["status"]), (200, &json!("degraded")));
     app.start(TV).await;
+}
+
+/// MD-04: the method and its algorithms are listed while a client has them, for both endpoints.
+#[tokio::test]
+async fn the_metadata_lists_the_method_while_it_is_on() {
+    let names = [
+        "token_endpoint_auth_signing_alg_values_supported",
+        "revocation_endpoint_auth_signing_alg_values_supported",
+    ];
+    let off = metadata(&TestApp::new().await).await;
+    let on = metadata(&client_assertion::app(&Signer::es256()).await).await;
+    for name in names {
+        assert_eq!(off.get(name), None);
+        assert_eq!(on[name], json!(["ES256", "ES384", "EdDSA", "PS256", "RS256"]));
+    }
+    for name in ["token_endpoint_auth_methods_supported", "revocation_endpoint_auth_methods_supported"] {
+        let listed =
+            |document: &Value| document[name].as_array().unwrap().contains(&json!("private_key_jwt"));
+        assert!(!listed(&off) && listed(&on), "{name}");
+    }
 }

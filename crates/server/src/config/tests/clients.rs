@@ -1,6 +1,7 @@
 //! How device clients prove themselves, as it is written.
 
 use device_grant_domain::client::{Audience, ClientAuth, KeySource, PrivateKeyJwt, SecretHash};
+use device_grant_domain::dpop::Dpop;
 use device_grant_domain::jws::SigningAlgorithm;
 
 use super::{GOOD, Written, good, only_problem, problems};
@@ -109,4 +110,21 @@ fn a_client_may_have_a_next_secret() {
         panic!("it has a secret")
     };
     assert!(hash == SecretHash::of("old") && next == Some(SecretHash::of("new")) && post);
+}
+
+/// DP-08, DP-10: proofs are off unless switched on, and refused where nothing could bind the refresh token.
+#[test]
+fn proofs_are_switched_on_where_they_can_bind() {
+    let dpop = |lines: &str| good(&with_client(lines)).clients.remove(1).dpop;
+    assert_eq!(dpop("auth_method = \"none\""), Dpop::Off);
+    assert_eq!(dpop("auth_method = \"none\"\ndpop = \"required\""), Dpop::Required);
+    let own = "upstream_client_id = \"box-at-the-pool\"\ndpop = \"optional\"\n";
+    assert_eq!(dpop(&format!("{own}secret = \"x\"")), Dpop::Optional);
+    let told = only_problem(&with_client(&format!("{own}auth_method = \"none\"")), &[]);
+    assert!(
+        told.contains("client[2].dpop: found \"optional\", expected \"off\", or a client without upstream"),
+        "{told}"
+    );
+    let settings = good(&format!("{GOOD}[dpop]\nnonce = true\nproof_life_s = 30")).settings.dpop;
+    assert_eq!((settings.nonce, settings.proof_life.as_secs()), (true, 30));
 }
