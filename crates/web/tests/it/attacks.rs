@@ -103,7 +103,7 @@ async fn no_page_has_anything_inline_or_foreign() {
     }
 }
 
-/// SEC-04, SEC-05: every cookie is `__Host-`, Secure, HttpOnly, Lax, for the whole host and no other, and short-lived; what is
+/// SEC-04, SEC-05: every cookie is `__Host-`, Secure, `HttpOnly`, Lax, for the whole host and no other, and short-lived; what is
 /// in it cannot be read.
 #[tokio::test]
 async fn every_cookie_is_locked() {
@@ -322,7 +322,7 @@ async fn nothing_is_shared_with_other_origins() {
     }
 }
 
-/// SEC-05, UI-08: a form that another site sends by itself is refused even with every right token and cookie; SameSite is not
+/// SEC-05, UI-08: a form that another site sends by itself is refused even with every right token and cookie; `SameSite` is not
 /// what it rests on.
 #[tokio::test]
 async fn a_form_of_another_site_is_refused_with_all_its_tokens() {
