@@ -102,16 +102,28 @@ impl Session {
         cookies.seal(Kind::Session, &touched);
         Some(touched)
     }
+
+    /// Whether this is the session of `account`, or of nobody in particular.
+    pub(crate) fn is_of(&self, account: Option<&Account>) -> bool {
+        let id = |account: &Account| account.id.clone();
+        self.account.as_ref().map(id) == account.map(id)
+    }
 }
 
 impl Visitor {
     /// The person of `session`. Sets the page cookie when this browser has none.
     pub(crate) fn of(service: &DeviceGrant, cookies: &mut Cookies<'_>, session: Session) -> Self {
-        let page = cookies.open(Kind::Page).unwrap_or_else(|| {
-            let page = random(service);
-            cookies.seal(Kind::Page, &page);
-            page
-        });
+        match cookies.open(Kind::Page) {
+            Some(page) => Self { session, page },
+            None => Self::newly(service, cookies, session),
+        }
+    }
+
+    /// The person of a session that begins now. Nothing that was in the browser before is adopted (SEC-06).
+    pub(crate) fn newly(service: &DeviceGrant, cookies: &mut Cookies<'_>, session: Session) -> Self {
+        let page = random(service);
+        cookies.seal(Kind::Session, &session);
+        cookies.seal(Kind::Page, &page);
         Self { session, page }
     }
 

@@ -12,7 +12,6 @@ use axum::routing::{MethodRouter, get, post};
 use device_grant_domain::DeviceGrant;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::csrf::CsrfLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
@@ -63,17 +62,11 @@ fn devices(state: &AppState) -> Router<AppState> {
 
 /// What people see.
 fn people(state: &AppState) -> Router<AppState> {
-    let origin = state.service.settings.public_url.origin().ascii_serialization();
-    let forged = state.clone();
     let pages = state.clone();
     let broken = move |_: Box<dyn std::any::Any + Send + 'static>| {
         tracing::error!("a page's handler panicked");
         pages.pages.problem(Problem::Internal)
     };
-    let same_site = CsrfLayer::new()
-        .add_trusted_origin(origin)
-        .expect("the origin of a public URL is an origin")
-        .with_rejection_response(move |_| forged.pages.problem(Problem::Forged));
     Router::new()
         .route("/", only_get(get(device::welcome)))
         .route("/device", get(device::get).post(device::post).options(|| allow("GET, HEAD, POST, OPTIONS")))
@@ -81,7 +74,7 @@ fn people(state: &AppState) -> Router<AppState> {
         .route("/device/done", only_get(get(done::get)))
         .route("/device/sign-out", only_post(post(device::sign_out)))
         .route("/callback", only_get(get(callback::get).head(callback::head)))
-        .layer(same_site)
+        .layer(from_fn_with_state(state.clone(), same_origin))
         .layer(from_fn_with_state(state.clone(), person_deadline))
         .layer(CatchPanicLayer::custom(broken))
         .route("/device/assets/style.css", only_get(get(assets::style)))
@@ -133,6 +126,25 @@ async fn person_deadline(
 ) -> Response<axum::body::Body> {
     let answer = tokio::time::timeout(DEADLINE, next.run(request)).await;
     answer.unwrap_or_else(|_| state.pages.problem(Problem::Unavailable))
+}
+
+/// UI-08: only our own pages send forms here. What a browser says of where a form comes from must be our public origin,
+/// whatever host it was sent to; one that says neither has its tokens to go by.
+async fn same_origin(
+    State(state): State<AppState>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response<axum::body::Body> {
+    let headers = request.headers();
+    let ours = state.service.settings.public_url.origin().ascii_serialization();
+    let own_site = [&b"same-origin"[..], b"none"];
+    let is_foreign =
+        headers.get_all("sec-fetch-site").iter().any(|site| !own_site.contains(&site.as_bytes()))
+            || headers.get_all(header::ORIGIN).iter().any(|origin| origin.as_bytes() != ours.as_bytes());
+    if is_foreign && *request.method() == Method::POST {
+        return state.pages.problem(Problem::Forged);
+    }
+    next.run(request).await
 }
 
 /// Method and route only: queries hold codes, and paths of strangers hold anything.

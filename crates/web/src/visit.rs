@@ -5,7 +5,7 @@ use device_grant_domain::balancer::{BalancerError, BalancerSignIn};
 use device_grant_domain::pool::Account;
 
 use crate::config::SignIn;
-use crate::cookies::{Cookies, Kind};
+use crate::cookies::Cookies;
 use crate::extract::Browser;
 use crate::person::{Session, Visitor};
 use crate::state::AppState;
@@ -32,25 +32,19 @@ pub(crate) async fn visitor(
 ) -> Result<Visitor, Absence> {
     let (service, limits) = (&state.service, state.config.sessions);
     let session = Session::of(cookies, service.clock.now(), limits);
-    let session = match &state.config.sign_in {
-        SignIn::First => session.filter(|session| session.account.is_some()).ok_or(Absence::SignedOut)?,
-        SignIn::OnApproval => {
-            session.filter(|session| session.account.is_none()).unwrap_or_else(|| begin(state, cookies, None))
+    let account = match &state.config.sign_in {
+        SignIn::First => {
+            let session = session.filter(|session| session.account.is_some()).ok_or(Absence::SignedOut)?;
+            return Ok(Visitor::of(service, cookies, session));
         }
-        SignIn::Balancer(balancer) => {
-            let account = by_balancer(&**balancer, browser).await?;
-            let same = |session: &Session| session.account.as_ref().is_some_and(|own| own.id == account.id);
-            session.filter(same).unwrap_or_else(|| begin(state, cookies, Some(account)))
-        }
+        SignIn::OnApproval => None,
+        SignIn::Balancer(balancer) => Some(by_balancer(&**balancer, browser).await?),
     };
-    Ok(Visitor::of(service, cookies, session))
-}
-
-/// A session of its own for whoever comes newly: forms of the one before do not count any more.
-fn begin(state: &AppState, cookies: &mut Cookies<'_>, account: Option<Account>) -> Session {
-    let session = Session::new(&state.service, account, state.config.sessions);
-    cookies.seal(Kind::Session, &session);
-    session
+    Ok(match session.filter(|session| session.is_of(account.as_ref())) {
+        Some(session) => Visitor::of(service, cookies, session),
+        // A session of its own for whoever comes newly: forms of the one before do not count any more.
+        None => Visitor::newly(service, cookies, Session::new(service, account, limits)),
+    })
 }
 
 /// Anybody can write these headers; only one of our proxies passes on those of the balancer.

@@ -5,6 +5,7 @@
 //! `login.grant-service.test` (the replicas), `pool.user-pool.test` (Keycloak) and `hop.third-party.test`, over which
 //! the pool's authorize endpoint takes a detour, as a federated pool does.
 
+mod attacker;
 mod balancer;
 mod certificates;
 mod installation;
@@ -15,6 +16,7 @@ mod service;
 mod television;
 mod world;
 
+pub use attacker::Attacker;
 pub use installation::Installation;
 pub use keycloak::Keycloak;
 pub use person::Person;

@@ -15,7 +15,9 @@ use crate::World;
 pub(crate) type Client = (&'static str, &'static str);
 
 pub(crate) const LOGIN_CLIENTS: [Client; 2] = [("tv", "Living Room TV"), ("tv-two", "Bedroom TV")];
-pub(crate) const PAIRWISE_CLIENTS: [Client; 1] = [("tv-pairwise", "Pairwise TV")];
+pub(crate) const PAIRWISE_CLIENTS: [Client; 1] = [(TYPING, "Pairwise TV")];
+/// After a link its people have to type the end of the code from its screen.
+const TYPING: &str = "tv-pairwise";
 pub(crate) const MISCONFIGURED_CLIENTS: [Client; 1] = [("tv-misconfigured", "Misconfigured TV")];
 
 /// Two replicas under one name.
@@ -121,6 +123,9 @@ scopes = ["openid", "profile", "offline_access"]
 token_set = "ID+ACCESS+REFRESH"
 "#
         );
+        if *id == TYPING {
+            text.push_str("[client.policies]\ntyped_after_link = 2\n");
+        }
     }
     text
 }

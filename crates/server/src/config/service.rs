@@ -57,18 +57,9 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         },
         service_client,
         authorize_params,
-        guess_limits: GuessLimits {
-            per_account: service.whole("limits.guesses_per_code_life")?,
-            per_network: service.whole("limits.guesses_per_code_life_per_network")?,
-            per_browser: service.whole("limits.anonymous_guesses_per_code_life")?,
-            strangers_per_network: service.whole("limits.anonymous_guesses_per_code_life_per_network")?,
-        },
+        guess_limits: guess_limits(service)?,
         grow_user_codes: !service.flag("codes.allow_weak_codes"),
-        start_limits: StartLimits {
-            per_network: service.whole("limits.starts_per_minute_per_network")?,
-            per_client_and_network: service.whole("limits.starts_per_minute_per_client_and_network")?,
-            client_alarm: service.whole("limits.starts_per_minute_of_a_client_alarm")?,
-        },
+        start_limits: start_limits(service)?,
         wrong_secret_limit: service.whole("limits.wrong_secrets_per_minute")?,
         leeway: pool.leeway,
         assertion_life: seconds(service, "limits.assertion_life_s"),
@@ -96,6 +87,23 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         network,
         log,
         warnings,
+    })
+}
+
+fn guess_limits(service: &Settings) -> Option<GuessLimits> {
+    Some(GuessLimits {
+        per_account: service.whole("limits.guesses_per_code_life")?,
+        per_network: service.whole("limits.guesses_per_code_life_per_network")?,
+        per_browser: service.whole("limits.anonymous_guesses_per_code_life")?,
+        strangers_per_network: service.whole("limits.anonymous_guesses_per_code_life_per_network")?,
+    })
+}
+
+fn start_limits(service: &Settings) -> Option<StartLimits> {
+    Some(StartLimits {
+        per_network: service.whole("limits.starts_per_minute_per_network")?,
+        per_client_and_network: service.whole("limits.starts_per_minute_per_client_and_network")?,
+        client_alarm: service.whole("limits.starts_per_minute_of_a_client_alarm")?,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::config::SignIn;
 use crate::cookies::{Cookies, Kind};
 use crate::extract::PersonQuery;
 use crate::pages::Problem;
-use crate::person::{Done, Kept, Session};
+use crate::person::{Done, Kept, Session, Visitor};
 use crate::state::AppState;
 
 /// HEAD does nothing (CB-13): a link preview must not use the code up.
@@ -60,7 +60,8 @@ async fn signed_in(
 ) -> Response {
     match state.service.finish_sign_in(trip, code).await {
         Ok(account) => {
-            cookies.seal(Kind::Session, &Session::new(&state.service, Some(account), state.config.sessions));
+            let session = Session::new(&state.service, Some(account), state.config.sessions);
+            Visitor::newly(&state.service, &mut cookies, session);
             if let Some(kept) = cookies.open::<Kept>(Kind::Kept) {
                 cookies.seal(Kind::Kept, &Kept { fresh: false, ..kept });
             }

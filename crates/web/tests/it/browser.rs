@@ -36,6 +36,13 @@ impl<'a> Browser<'a> {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
+    /// Opens a page without taking the cookies that it sets.
+    pub async fn peek(&self, path: &str) -> Answer {
+        let jar: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = Request::get(path).header(header::COOKIE, jar.join("; ")).body(Body::empty());
+        self.app.send_to(self.replica, request.unwrap()).await
+    }
+
     pub async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
         let mut request = post(path, form);
         request.headers_mut().insert("sec-fetch-site", "same-origin".parse().unwrap());

@@ -1,6 +1,7 @@
 //! One binary, so that all tests share one set of parts.
 
 mod accounts;
+mod attacks;
 mod parts;
 mod sessions;
 mod store;
