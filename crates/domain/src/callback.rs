@@ -124,7 +124,7 @@ impl DeviceGrant {
             nonce: trip.nonce.clone(),
             account: account.as_ref().map(|account| account.id.clone()),
             redirect_uri: self.settings.redirect_uri(),
-            pool_client_id: self.pool_client(client).client_id.clone(),
+            pool_client_id: self.pool_client(&client).client_id.clone(),
             demand: client.policies.step_up.demand(trip.departed()),
         };
         let request = self.claim(&request, &trip.attempt, &claimed).await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use device_grant_protocol::{AuthMethod, ClientId, ClientSecret, Scope};
 use url::Url;
 
@@ -16,13 +17,14 @@ mod assertion;
 mod auth;
 mod failures;
 mod keys;
+pub mod registry;
 mod secret;
 
 pub use assertion::{Audience, PrivateKeyJwt};
 pub use auth::{Assertion, AuthError, Credentials};
 pub(crate) use failures::FailureCounts;
 pub use keys::{ClientKeys, KeySource, KeysUnavailable};
-pub use secret::SecretHash;
+pub use secret::{OtherSecret, SecretHash};
 
 /// A device client, as an operator registered it.
 #[derive(Clone, Debug)]
@@ -64,8 +66,8 @@ pub enum ClientAuth {
     Secret {
         /// The secret.
         hash: SecretHash,
-        /// The one that takes its place: both are good while devices change over (CA-15).
-        next: Option<SecretHash>,
+        /// Another that is good beside it.
+        other: Option<OtherSecret>,
         /// Whether the secret may also come in the body. Basic always works (CA-01).
         post: bool,
     },
@@ -110,7 +112,7 @@ impl DeviceClient {
 impl ClientAuth {
     /// Authentication by a secret that is known.
     pub fn secret(secret: &ClientSecret, post: bool) -> Self {
-        Self::Secret { hash: SecretHash::of(secret.expose()), next: None, post }
+        Self::Secret { hash: SecretHash::of(secret.expose()), other: None, post }
     }
 
     /// Where it publishes its keys, if it does.
@@ -140,25 +142,53 @@ impl ClientAuth {
     }
 }
 
-/// The registered clients.
+/// The device clients: those of the configuration, and those that are registered in the store.
 #[derive(Debug, Default)]
-pub struct Clients(BTreeMap<ClientId, Arc<DeviceClient>>);
+pub struct Clients(ArcSwap<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    clients: BTreeMap<ClientId, Arc<DeviceClient>>,
+    /// Whether some may be registered that have not been read yet.
+    incomplete: bool,
+}
 
 impl Clients {
+    /// These, and others that the store is still to be asked for.
+    pub fn and_others(clients: impl IntoIterator<Item = DeviceClient>) -> Self {
+        Self::of(clients, true)
+    }
+
+    /// Knows these from now on, and that there are no others.
+    pub fn replace(&self, clients: impl IntoIterator<Item = Arc<DeviceClient>>) {
+        let clients = clients.into_iter().map(|client| (client.id.clone(), client)).collect();
+        self.0.store(Arc::new(Known { clients, incomplete: false }));
+    }
+
     /// The client `id`, compared byte for byte (HI-12).
-    pub fn find(&self, id: &ClientId) -> Option<&Arc<DeviceClient>> {
-        self.0.get(id)
+    pub fn find(&self, id: &ClientId) -> Option<Arc<DeviceClient>> {
+        self.0.load().clients.get(id).cloned()
+    }
+
+    /// Whether a client that is not among these may be registered all the same.
+    pub fn may_miss_some(&self) -> bool {
+        self.0.load().incomplete
     }
 
     /// All of them, in the order of their ids.
-    pub fn iter(&self) -> impl Iterator<Item = &DeviceClient> {
-        self.0.values().map(Arc::as_ref)
+    pub fn all(&self) -> Vec<Arc<DeviceClient>> {
+        self.0.load().clients.values().cloned().collect()
+    }
+
+    fn of(clients: impl IntoIterator<Item = DeviceClient>, incomplete: bool) -> Self {
+        let clients = clients.into_iter().map(|client| (client.id.clone(), Arc::new(client))).collect();
+        Self(ArcSwap::from_pointee(Known { clients, incomplete }))
     }
 }
 
 impl FromIterator<DeviceClient> for Clients {
     fn from_iter<I: IntoIterator<Item = DeviceClient>>(clients: I) -> Self {
-        Self(clients.into_iter().map(|client| (client.id.clone(), Arc::new(client))).collect())
+        Self::of(clients, false)
     }
 }
 

@@ -92,7 +92,7 @@ impl DeviceGrant {
         let Some(client) = self.clients.find(&request.client_id) else {
             return self.release(request).await;
         };
-        let pool_client = self.pool_client(client);
+        let pool_client = self.pool_client(&client);
         if pool_client.client_id != claimed.pool_client_id {
             return self.release(request).await;
         }

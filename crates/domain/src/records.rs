@@ -10,6 +10,8 @@ use crate::time::Timestamp;
 pub enum RecordKind {
     /// A registered device client, by its `client_id`.
     Client,
+    /// Which records of another kind there are.
+    Index,
     /// What is known of the keyring: who holds which keys, and which are active.
     Key,
 }
@@ -19,6 +21,7 @@ impl RecordKind {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Client => "C#",
+            Self::Index => "I#",
             Self::Key => "K#",
         }
     }

@@ -122,7 +122,7 @@ impl DeviceGrant {
         };
         let trip = self.new_trip(purpose, Some(user_code));
         let step_up = &client.policies.step_up;
-        let url = self.authorize_url(&trip, self.pool_client(client), &request.scope, step_up).await?;
+        let url = self.authorize_url(&trip, self.pool_client(&client), &request.scope, step_up).await?;
         let account = account.map(|account| account.id.as_str());
         let about = About { network: Some(network), account, ..About::request(request) };
         self.audit(Event::Authorize, "sent_to_pool", about);

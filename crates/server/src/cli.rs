@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use device_grant_protocol::ClientId;
 use url::Url;
 
 use crate::config::DEFAULT_FILE;
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Create or upgrade the store.
     Migrate(ConfigFile),
+    /// Register device clients in the store, list, show and remove them, and rotate their secrets.
+    Client(Client),
     /// List the keys, and rotate them.
     Key(Key),
     /// Check configuration, store, user pool, clock and keys, and say what to mend.
@@ -161,4 +164,91 @@ pub(crate) enum KeyPurpose {
     Request,
     /// Refresh tokens, hashes of client secrets.
     Durable,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Client {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    #[command(subcommand)]
+    pub(crate) action: ClientAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientAction {
+    /// Register a client, and print its secret this once.
+    Add {
+        /// Its `client_id`.
+        id: ClientId,
+        #[command(flatten)]
+        settings: ClientSettings,
+    },
+    /// Print the registered clients.
+    List,
+    /// Print the settings of a client. No secret is shown.
+    Show {
+        /// Its `client_id`.
+        id: ClientId,
+    },
+    /// Give a client a fresh secret; the old one stays good for a while.
+    RotateSecret {
+        /// Its `client_id`.
+        id: ClientId,
+        /// How long the old secret stays good, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+        keep_old_s: u64,
+    },
+    /// Remove a client.
+    Remove {
+        /// Its `client_id`.
+        id: ClientId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientSettings {
+    /// What people see when they are asked to approve.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How it proves itself.
+    #[arg(long, value_enum, value_name = "METHOD", default_value = "client_secret_basic")]
+    pub(crate) auth_method: Method,
+    /// A scope that it may ask for; once for each.
+    #[arg(long)]
+    pub(crate) scope: Vec<String>,
+    /// For `private_key_jwt`: its public keys, a JWK set.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwks_file: Option<PathBuf>,
+    /// A TOML file with further settings, as below a `[[client]]`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+}
+
+/// How a client proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Method {
+    /// By a secret in the header.
+    ClientSecretBasic,
+    /// By a secret in the header or in the body.
+    ClientSecretPost,
+    /// By assertions that it signs.
+    PrivateKeyJwt,
+    /// Not at all: a public client.
+    None,
+}
+
+impl Method {
+    pub(crate) fn has_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::None => "none",
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod keyring_file;
 mod listen;
+mod registered;
 mod telemetry;
 mod television;
 mod wiring;
@@ -47,6 +48,9 @@ fn run(command: Command, environment: &Environment) -> anyhow::Result<()> {
         Command::Serve(args) => runtime()?.block_on(commands::serve::run(args.file(), environment)),
         Command::Login(args) => runtime()?.block_on(commands::login::run(&args)),
         Command::Migrate(args) => runtime()?.block_on(commands::migrate::run(args.file(), environment)),
+        Command::Client(args) => {
+            runtime()?.block_on(commands::client::run(&args.config, &args.action, environment))
+        }
         Command::Key(args) => runtime()?.block_on(commands::key::run(&args.action, environment)),
         Command::Doctor(args) => runtime()?.block_on(commands::doctor::run(args.file(), environment)),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use device_grant_domain::balancer::BalancerSignIn;
-use device_grant_domain::client::DeviceClient;
+use device_grant_domain::client::{Clients, DeviceClient};
 use device_grant_domain::records::RecordStore;
 use device_grant_domain::store::RequestStore;
 use device_grant_domain::{
@@ -118,8 +118,10 @@ pub(crate) fn pool(config: OidcPoolConfig) -> anyhow::Result<Arc<OidcPool>> {
 }
 
 /// What clients publish. Nothing is fetched yet.
-pub(crate) fn client_keys(clients: &[DeviceClient]) -> anyhow::Result<RemoteKeys> {
-    let uris = clients.iter().filter_map(|client| client.auth.jwks_uri().cloned());
+pub(crate) fn client_keys<'a>(
+    clients: impl IntoIterator<Item = &'a DeviceClient>,
+) -> anyhow::Result<RemoteKeys> {
+    let uris = clients.into_iter().filter_map(|client| client.auth.jwks_uri().cloned());
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     RemoteKeys::new(uris, Arc::new(SystemClock), &entropy).context("the keys of clients cannot be fetched")
 }
@@ -135,7 +137,7 @@ pub(crate) fn service(
     store: &Store,
     pool: Arc<OidcPool>,
     keys: Vec<KeyMaterial>,
-    clients: Vec<DeviceClient>,
+    clients: Clients,
     settings: Settings,
 ) -> anyhow::Result<Arc<DeviceGrant>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -143,11 +145,10 @@ pub(crate) fn service(
         store: store.port(),
         records: store.records(),
         pool,
-        client_keys: Arc::new(client_keys(&clients)?),
+        client_keys: Arc::new(client_keys(clients.all().iter().map(|client| &**client))?),
         clock,
         entropy: Arc::new(SystemEntropy),
     };
     let keyring = Arc::new(Keyring::new(keys)?);
-    let clients = Arc::new(clients.into_iter().collect());
-    Ok(Arc::new(DeviceGrant::new(ports, keyring, clients, settings)))
+    Ok(Arc::new(DeviceGrant::new(ports, keyring, Arc::new(clients), settings)))
 }

@@ -88,12 +88,14 @@ impl DeviceGrant {
             return Err(Refused("its client_assertion_type is not the one for a JWT").into());
         }
         let jws = Jws::read(assertion.text, &RULES)?;
-        let named = jws.unverified()?;
-        let id = named.text("sub").ok_or(Refused("it has no sub"))?;
+        let unverified = jws.unverified()?;
+        let id = unverified.text("sub").ok_or(Refused("it has no sub"))?;
         if credentials.client_id.is_some_and(|named| named != id) {
             return Err(Refused("its sub is not the client_id beside it").into());
         }
-        let client = self.named(id).ok_or(Refused("there is no such client"))?;
+        let named =
+            self.named(id).map_err(|_| Trouble::Undecided("the clients are not known yet".to_owned()))?;
+        let client = named.ok_or(Refused("there is no such client"))?;
         let ClientAuth::PrivateKeyJwt(method) = &client.auth else {
             return Err(Refused("the client does not authenticate in this way").into());
         };

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use device_grant_protocol::{BasicCredentials, ClientId};
 
+use super::registry::{self, StoredSecret};
 use super::{ClientAuth, DeviceClient, SecretHash};
+use crate::keyring::Purpose;
 use crate::network::Network;
 use crate::service::DeviceGrant;
 
@@ -71,7 +73,7 @@ impl DeviceGrant {
                 self.by_secret(*network, id, || self.with_secret(id, secret, |post| post))
             }
             Credentials { client_id: Some(id), .. } => {
-                let public = self.named(id).filter(|client| matches!(client.auth, ClientAuth::None));
+                let public = self.named(id)?.filter(|client| matches!(client.auth, ClientAuth::None));
                 public.ok_or(AuthError::Failed)
             }
         }
@@ -85,7 +87,12 @@ impl DeviceGrant {
         let basic = BasicCredentials::parse(header).map_err(|_| AuthError::Failed)?;
         let (name, _) = basic.decoded.as_ref().unwrap_or(&basic.raw);
         let client = self.by_secret(credentials.network, name, || {
-            basic.readings().find_map(|(id, secret)| self.with_secret(id, secret.expose(), |_| true))
+            for (id, secret) in basic.readings() {
+                if let Some(client) = self.with_secret(id, secret.expose(), |_| true)? {
+                    return Ok(Some(client));
+                }
+            }
+            Ok(None)
         })?;
         // A `client_id` beside the header must name the same client (CA-07, LG-03).
         if credentials.client_id.is_some_and(|id| id != client.id.as_str()) {
@@ -99,11 +106,11 @@ impl DeviceGrant {
         &self,
         network: Network,
         name: &str,
-        look: impl FnOnce() -> Option<Arc<DeviceClient>>,
+        look: impl FnOnce() -> Result<Option<Arc<DeviceClient>>, AuthError>,
     ) -> Result<Arc<DeviceClient>, AuthError> {
         let now = self.now();
         self.failures.admit(name, &network.to_string(), now).map_err(AuthError::Throttled)?;
-        look().ok_or_else(|| {
+        look()?.ok_or_else(|| {
             self.failures.note(name, &network.to_string(), now);
             AuthError::Failed
         })
@@ -115,20 +122,56 @@ impl DeviceGrant {
         id: &str,
         secret: &str,
         allowed: impl Fn(bool) -> bool,
-    ) -> Option<Arc<DeviceClient>> {
-        let presented = SecretHash::of(secret);
-        let client = self.named(id);
-        let (hash, next, allowed) = match client.as_ref().map(|client| &client.auth) {
-            Some(ClientAuth::Secret { hash, next, post }) => (*hash, *next, allowed(*post)),
+    ) -> Result<Option<Arc<DeviceClient>>, AuthError> {
+        let client = self.named(id)?;
+        let (hash, other, allowed) = match client.as_ref().map(|client| &client.auth) {
+            Some(ClientAuth::Secret { hash, other, post }) => (*hash, *other, allowed(*post)),
             _ => (SecretHash::OF_NOBODY, None, false),
         };
-        let is_present = hash == presented;
-        let is_next = next.unwrap_or(SecretHash::OF_NOBODY) == presented;
-        client.filter(|_| allowed && (is_present || is_next))
+        let other = other.filter(|other| other.until.is_none_or(|until| self.now() < until));
+        let other = other.map_or(SecretHash::OF_NOBODY, |other| other.hash);
+        let is_of = |hash: SecretHash| {
+            hash.is_of(secret, &self.keyring).map_err(|lacking| {
+                tracing::error!(client = id, problem = %lacking, "a client's secret cannot be checked here");
+                AuthError::Undecided
+            })
+        };
+        let (is_hash, is_other) = (is_of(hash)?, is_of(other)?);
+        let client = client.filter(|_| allowed && (is_hash || is_other));
+        if let Some(client) = &client {
+            self.renew_hash(&client.id, if is_hash { hash } else { other }, secret);
+        }
+        Ok(client)
     }
 
-    pub(super) fn named(&self, id: &str) -> Option<Arc<DeviceClient>> {
-        let id = id.parse::<ClientId>().ok()?;
-        self.clients.find(&id).cloned()
+    /// Makes the hash of a good secret anew under the active durable key, so that the old key can go some day.
+    fn renew_hash(&self, id: &ClientId, used: SecretHash, secret: &str) {
+        let active = self.keyring.active(Purpose::Durable);
+        let SecretHash::Keyed { key, .. } = used else { return };
+        if key == active {
+            return;
+        }
+        let (old, fresh) = (StoredSecret::from(used), SecretHash::keyed(secret, &self.keyring));
+        let (records, id) = (Arc::clone(&self.records), id.clone());
+        self.tasks.spawn(async move {
+            let renewed = registry::change(&*records, &id, |registration| {
+                let same = |kept: &&mut StoredSecret| old.is_same_as(kept);
+                let Some(kept) = registration.secrets.iter_mut().find(same) else { return false };
+                *kept = StoredSecret::from(fresh).until(kept.until);
+                true
+            });
+            if let Err(problem) = renewed.await {
+                tracing::warn!(client = %id, %problem, "the hash of a client's secret was not made anew");
+            }
+        });
+    }
+
+    /// The client `id`; not known yet is not unknown.
+    pub(super) fn named(&self, id: &str) -> Result<Option<Arc<DeviceClient>>, AuthError> {
+        let Ok(id) = id.parse::<ClientId>() else { return Ok(None) };
+        match self.clients.find(&id) {
+            None if self.clients.may_miss_some() => Err(AuthError::Undecided),
+            found => Ok(found),
+        }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use device_grant_domain::client::registry;
 use device_grant_domain::keys::{self, Holding};
 use device_grant_domain::{
     Clock, KeyMaterial, Keyring, Purpose, SystemClock, SystemEntropy, Timestamp, bytes,
 };
 use zeroize::Zeroizing;
 
+use super::shown;
 use crate::cli::{KeyAction, KeyFile, KeyPurpose, OneKey};
 use crate::config::{self, Config, Environment, Log, LogFormat};
 use crate::wiring::Store;
@@ -174,6 +176,14 @@ async fn retire(bench: &mut Bench, key: &OneKey, log_devices_out: bool) -> anyho
             rested(ends, bench.now, "requests, cookies and user codes may still rest on it")?;
         }
         Purpose::Durable => {
+            let clients = registry::resting_on(&*bench.store.records(), number, bench.now).await?;
+            let clients: Vec<_> = clients.iter().map(ToString::to_string).collect();
+            ensure!(
+                clients.is_empty(),
+                "the secrets of these clients are hashed under it: {}. Each is hashed anew when the client proves itself, \
+                 or give it a fresh one: device-grant client rotate-secret",
+                clients.join(", ")
+            );
             let ends = bench.durable_rest_ends(number).await?;
             let why =
                 "refresh tokens of devices may still rest on it; `--log-devices-out` retires it all the same";
@@ -195,11 +205,6 @@ fn rested(ends: Option<Timestamp>, now: Timestamp, why: &str) -> anyhow::Result<
         Some(ends) => bail!("not before {}: {why}", shown(ends)),
         None => bail!("it is not known when its successor became active: {why}. Activate a fresh key first"),
     }
-}
-
-/// A moment for people.
-fn shown(at: Timestamp) -> String {
-    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(at.as_secs()))
 }
 
 impl From<KeyPurpose> for Purpose {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use device_grant_domain::client::{DeviceClient, PoolBinding};
+use device_grant_domain::client::{Clients, DeviceClient, PoolBinding};
 use device_grant_domain::keys::KEYS_PERIOD;
 use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Network};
+use crate::registered::{self, Registered};
 use crate::wiring::{self, Store};
 use crate::{keyring_file, listen};
 
@@ -36,6 +37,8 @@ pub(super) struct Replica {
     pub(super) account_claim: String,
     /// What this one is called among the others.
     id: String,
+    /// Clients that are registered in the store, if that is where some are.
+    registered: Option<Registered>,
     /// The file that the keys came from.
     pub(super) keyring_file: Option<PathBuf>,
 }
@@ -43,7 +46,11 @@ pub(super) struct Replica {
 impl Replica {
     /// The service that `config` describes, on this store and with these keys.
     pub(super) fn new(config: Config, store: Store, keys: Vec<KeyMaterial>) -> anyhow::Result<Self> {
-        let Config { settings, clients, pool, web, alb, network, keyring, .. } = config;
+        let Config { settings, clients, registrations, pool, web, alb, network, keyring, .. } = config;
+        let clients: Clients = match registrations {
+            Some(_) => Clients::and_others(clients),
+            None => clients.into_iter().collect(),
+        };
         let keyring_file = keyring.file().map(Path::to_owned);
         let store = Arc::new(store);
         let account_claim = pool.account_claim.clone();
@@ -52,18 +59,19 @@ impl Replica {
         let web = WebConfig { sign_in: sign_in.map_or(web.sign_in, SignIn::Balancer), ..web };
         let service = wiring::service(&store, Arc::clone(&pool), keys, clients, settings)?;
         let id = format!("{:016x}", u64::from_be_bytes(bytes(&SystemEntropy)));
-        Ok(Self { service, pool, store, web, network, account_claim, id, keyring_file })
+        let registered = registrations.map(|registrations| Registered::new(registrations, &service));
+        Ok(Self { service, pool, store, web, network, account_claim, id, registered, keyring_file })
     }
 
     /// Serves on `listener` until `ended`; then drains, in the order that load balancers need.
     pub(super) async fn serve(
-        self,
+        mut self,
         listener: TcpListener,
         ended: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
         let health = Arc::new(Health::default());
-        let Self { service, network, .. } = &self;
         let mut background = self.background(&health).await?;
+        let Self { service, network, .. } = &self;
         tracing::info!(
             address = %listener.local_addr()?,
             public_url = %service.settings.public_url,
@@ -97,7 +105,8 @@ impl Replica {
     }
 
     /// Work that never ends. The store is looked at once before anybody is served.
-    async fn background(&self, health: &Arc<Health>) -> anyhow::Result<JoinSet<()>> {
+    async fn background(&mut self, health: &Arc<Health>) -> anyhow::Result<JoinSet<()>> {
+        let registered = self.registered.take();
         let (service, pool, store) = (&self.service, &self.pool, &self.store);
         let first = service.store.check().await;
         if let Err(problem @ (StoreProblem::Missing { .. } | StoreProblem::Schema { .. })) = first {
@@ -107,6 +116,13 @@ impl Replica {
         let mut background = JoinSet::new();
         background.spawn(watch_store(Arc::clone(service), Arc::clone(health), good));
         background.spawn(tend_keys(Arc::clone(service), self.id.clone(), self.keyring_file.clone()));
+        if let Some(mut registered) = registered {
+            // Whom nobody knows yet is not unknown, but it is better to know them before the first request.
+            if let Err(problem) = registered.refresh(service).await {
+                tracing::warn!(error = %problem, "the registered clients are not known yet");
+            }
+            background.spawn(watch_clients(Arc::clone(service), registered));
+        }
         background.spawn(share_tally(Arc::clone(service)));
         background.spawn(watch_pool(Arc::clone(service), self.account_claim.clone()));
         let (pool, store) = (Arc::clone(pool), Arc::clone(store));
@@ -155,6 +171,17 @@ fn reload(service: &DeviceGrant, file: &Path) {
     }
 }
 
+/// Keeps to what is registered.
+async fn watch_clients(service: Arc<DeviceGrant>, mut registered: Registered) {
+    let mut ticks = tokio::time::interval(registered::PERIOD);
+    loop {
+        ticks.tick().await;
+        if let Err(problem) = registered.refresh(&service).await {
+            tracing::warn!(error = %problem, "what has changed among the registered clients is not known");
+        }
+    }
+}
+
 async fn share_tally(service: Arc<DeviceGrant>) {
     let mut ticks = tokio::time::interval(TALLY_PERIOD);
     loop {
@@ -197,12 +224,12 @@ fn pairwise_problem(service: &DeviceGrant, facts: PoolFacts, account_claim: &str
     if !facts.pairwise_only || account_claim != "sub" {
         return None;
     }
-    let own = with_own_pool_client(service.clients.iter())?;
+    let clients = service.clients.all();
+    let own = &with_own_pool_client(clients.iter().map(|client| &**client))?.id;
     Some(format!(
         "the user pool gives each of its clients another subject for one person, so the account can never match for \
-         the client {}, which has a pool client of its own: set upstream.account_claim to a claim that is the same \
-         for all (Entra: oid), or share the service's pool client",
-        own.id
+         the client {own}, which has a pool client of its own: set upstream.account_claim to a claim that is the same \
+         for all (Entra: oid), or share the service's pool client"
     ))
 }
 

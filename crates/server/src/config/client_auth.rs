@@ -3,7 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
-use device_grant_domain::client::{Audience, ClientAuth, KeySource, PrivateKeyJwt, SecretHash};
+use device_grant_domain::client::registry::Registration;
+use device_grant_domain::client::{Audience, ClientAuth, KeySource, OtherSecret, PrivateKeyJwt, SecretHash};
 use device_grant_domain::jws::{KeySet, SigningAlgorithm, is_private};
 use device_grant_protocol::ClientSecret;
 use device_grant_upstream::RemoteKeys;
@@ -41,6 +42,7 @@ pub(super) fn build(
     let hash = hash(settings, HASH, secret, problems);
     let next_secret = secrets::read(settings, "client.next_secret", "client.next_secret_file", problems);
     let next = self::hash(settings, "client.next_secret_hash", next_secret.as_ref(), problems);
+    let other = next.map(|hash| OtherSecret { hash, until: None });
     let has_secret = OF_A_SECRET.iter().any(|path| settings.written(path).is_some());
     let method = settings.text(METHOD);
     if method != Some("private_key_jwt")
@@ -70,7 +72,42 @@ pub(super) fn build(
                 let expected = "the secret of the client, as secret, secret_file or secret_hash";
                 settings.miss("client.secret_file", expected, problems);
             }
-            Some(ClientAuth::Secret { hash: hash?, next, post: method != Some("client_secret_basic") })
+            Some(ClientAuth::Secret { hash: hash?, other, post: method != Some("client_secret_basic") })
+        }
+    }
+}
+
+/// How a registered client proves itself: its secrets and keys are not among its settings.
+pub(super) fn registered(
+    settings: &Settings,
+    registration: &Registration,
+    problems: &mut Problems,
+) -> Option<ClientAuth> {
+    for path in OF_A_SECRET.iter().chain(&[JWKS_FILE, JWKS_URI]) {
+        if settings.written(path).is_some() {
+            problems.add(
+                settings
+                    .wrong(path, "nothing here: `device-grant client` makes secrets and takes keys itself"),
+            );
+        }
+    }
+    let method = settings.text(METHOD).unwrap_or("client_secret_basic");
+    match (method, registration.secrets.as_slice(), &registration.jwks) {
+        ("none", [], None) => Some(ClientAuth::None),
+        ("private_key_jwt", [], Some(jwks)) => {
+            let keys = KeySource::Registered(Arc::new(KeySet::read(jwks.as_bytes())?));
+            Some(ClientAuth::PrivateKeyJwt(with_keys(settings, keys, problems)?))
+        }
+        ("client_secret_basic" | "client_secret_post", [first, rest @ ..], None) => {
+            Some(ClientAuth::Secret {
+                hash: first.hash()?,
+                other: rest.first().and_then(|old| Some(OtherSecret { hash: old.hash()?, until: old.until })),
+                post: method == "client_secret_post",
+            })
+        }
+        _ => {
+            problems.add(settings.wrong(METHOD, "the method that the client was registered with"));
+            None
         }
     }
 }
@@ -127,25 +164,34 @@ fn private_key_jwt(settings: &Settings, problems: &mut Problems) -> Option<Priva
             None
         }
     };
+    with_keys(settings, keys?, problems)
+}
+
+fn with_keys(settings: &Settings, keys: KeySource, problems: &mut Problems) -> Option<PrivateKeyJwt> {
     let algorithms = algorithms(settings, problems);
     let audience = match settings.text("client.assertion_audience") {
         Some("endpoint") => Audience::Endpoint,
         _ => Audience::Issuer,
     };
-    Some(PrivateKeyJwt { keys: keys?, algorithms: algorithms?, audience })
+    Some(PrivateKeyJwt { keys, algorithms: algorithms?, audience })
 }
 
 /// The keys in the file `name`, or what was expected there. Its content is never quoted: it may be the wrong file.
 fn key_file(name: &str) -> Result<KeySet, String> {
     let text = fs::read(name).map_err(|error| format!("a file that can be read ({error})"))?;
-    let document: Value = serde_json::from_slice(&text).map_err(|_| "a JWK set: {\"keys\": [ … ]}")?;
+    read_keys(&text)
+}
+
+/// The public keys in a JWK set, or what was expected.
+pub(crate) fn read_keys(text: &[u8]) -> Result<KeySet, String> {
+    let document: Value = serde_json::from_slice(text).map_err(|_| "a JWK set: {\"keys\": [ … ]}")?;
     let keys = document.get("keys").and_then(Value::as_array).ok_or("a JWK set: {\"keys\": [ … ]}")?;
     if keys.iter().any(is_private) {
         return Err(
             "public keys only; this file holds a private one, which belongs to the client alone".to_owned()
         );
     }
-    let keys = KeySet::read(&text);
+    let keys = KeySet::read(text);
     keys.ok_or_else(|| {
         "at least one public key for signatures: RSA of 2048 bits or more, EC P-256 or P-384, Ed25519"
             .to_owned()

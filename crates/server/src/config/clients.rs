@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use device_grant_domain::client::registry::Registration;
 use device_grant_domain::client::{ClientAuth, DeviceClient, Grants, PoolBinding, TokenSet};
 use device_grant_domain::dpop::Dpop;
 use device_grant_protocol::{
@@ -25,7 +26,7 @@ with secret_file = "…" instead of auth_method for a client that has a secret. 
 DEVICE_GRANT__CLIENT, a list of such tables.)"#;
 
 pub(super) fn build(clients: &[Settings], service: &Settings, problems: &mut Problems) -> Vec<DeviceClient> {
-    if clients.is_empty() {
+    if clients.is_empty() && !service.flag("clients.in_store") {
         service.miss("client", LINES, problems);
     }
     let mut ids = BTreeSet::new();
@@ -51,9 +52,39 @@ pub(super) fn build(clients: &[Settings], service: &Settings, problems: &mut Pro
 }
 
 fn client(settings: &Settings, service: &Settings, problems: &mut Problems) -> Option<DeviceClient> {
-    let id = id(settings, problems);
     let secret = secrets::read(settings, "client.secret", "client.secret_file", problems);
     let auth = client_auth::build(settings, secret.as_ref(), problems);
+    with_auth(settings, service, (auth, secret), problems)
+}
+
+/// The client that is registered with these settings; its secrets and keys stand beside them.
+pub(super) fn registered(
+    settings: &Settings,
+    service: &Settings,
+    registration: &Registration,
+    problems: &mut Problems,
+) -> Option<DeviceClient> {
+    const SAME: &str = "client.upstream_client_id";
+    if settings.written("client.upstream_client_secret").is_some() {
+        let expected =
+            "upstream_client_secret_file, a file on each server: secrets are not kept in the store";
+        problems.add(settings.wrong("client.upstream_client_secret", expected));
+    }
+    if settings.text(SAME) == Some("same") {
+        let expected = "the id of a pool client: of a registered client only the hash of its secret is known";
+        problems.add(settings.wrong(SAME, expected));
+    }
+    let auth = client_auth::registered(settings, registration, problems);
+    with_auth(settings, service, (auth, None), problems)
+}
+
+fn with_auth(
+    settings: &Settings,
+    service: &Settings,
+    (auth, secret): (Option<ClientAuth>, Option<ClientSecret>),
+    problems: &mut Problems,
+) -> Option<DeviceClient> {
+    let id = id(settings, problems);
     let pool_client = pool_binding(settings, service, secret, problems);
     let scopes = scope(settings, "client.scopes", problems);
     let extra_scopes = scope(settings, "client.extra_scopes", problems).unwrap_or_default();

@@ -195,24 +195,42 @@ fn read_clients(value: &Value, problems: &mut Problems) -> Vec<Settings> {
             problems.refuse(&label, client, "a table");
             continue;
         };
-        let mut values = Values::default();
-        for (name, value) in table {
-            let path = format!("{CLIENT}.{name}");
-            match &value.data {
-                Data::Table(policies) if path == POLICIES => {
-                    for (own, value) in policies {
-                        take(&format!("{POLICIES}.{own}"), value.clone(), &label, &mut values, problems);
-                    }
-                }
-                _ if path == POLICIES => {
-                    problems.refuse(&format!("{label}.policies"), value, "a table, [client.policies]");
-                }
-                _ => take(&path, value.clone(), &label, &mut values, problems),
-            }
-        }
-        clients.push(Settings { label, place: client.place.clone(), values });
+        clients.push(read_client(label, client.place.clone(), table, problems));
     }
     clients
+}
+
+fn read_client(label: String, place: Place, table: &Table, problems: &mut Problems) -> Settings {
+    let mut values = Values::default();
+    for (name, value) in table {
+        let path = format!("{CLIENT}.{name}");
+        match &value.data {
+            Data::Table(policies) if path == POLICIES => {
+                for (own, value) in policies {
+                    take(&format!("{POLICIES}.{own}"), value.clone(), &label, &mut values, problems);
+                }
+            }
+            _ if path == POLICIES => {
+                problems.refuse(&format!("{label}.policies"), value, "a table, [client.policies]");
+            }
+            _ => take(&path, value.clone(), &label, &mut values, problems),
+        }
+    }
+    Settings { label, place, values }
+}
+
+/// The settings of the client `id`, as `text` has them: what stands below a `[[client]]`, without its id.
+pub(crate) fn registered(id: &str, text: &str, problems: &mut Problems) -> Settings {
+    let name = format!("client {id}");
+    let place = Place::File(name.as_str().into());
+    let mut table = value::read_file(&name, text).unwrap_or_else(|problem| {
+        problems.add(*problem);
+        Table::new()
+    });
+    if let Some(written) = table.insert("id".to_owned(), Value::text(id, place.clone())) {
+        problems.refuse("id", &written, "no id here: it is named beside the settings");
+    }
+    read_client(CLIENT.to_owned(), place, &table, problems)
 }
 
 /// Keeps `value` if the table knows its name and it is of the right kind.

@@ -213,6 +213,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("keyring.file", Kind::Text, "The file with the keys; `device-grant init --keyring FILE` makes one. Replicas need the same keys. The embedded store makes its own beside its file, named `<store.path>.keys`."),
     Key::new("keyring.keys", Kind::Secret, "The content of such a file instead, for an environment variable that a secret manager fills."),
     Key::new("keyring.refresh_token_rest_days", Kind::Whole(1, 3650), "How long a device may rest before its refresh token is used again, in days. A durable key is not retired before it has opened nothing for as long.").whole(180),
+    Key::new("clients.in_store", Kind::Flag, "Whether device clients are kept in the store too, where `device-grant client` registers them. Every server knows of a change within ten seconds. A `[[client]]` of the same id counts more.").flag(false),
     Key::new("limits.starts_per_minute_per_network", Kind::Whole(1, 1_000_000), "Requests that one network (an IPv4 address, an IPv6 /64) may start in a minute, on each replica; more hear 429. The default has room for a carrier that puts a town's televisions behind one address: ten a second.")
         .whole(600),
     Key::new("limits.starts_per_minute_per_client_and_network", Kind::Whole(1, 1_000_000), "The same for one client in one network.").whole(300),

@@ -23,12 +23,16 @@ use std::time::Duration;
 
 use device_grant_domain::Settings;
 use device_grant_domain::client::DeviceClient;
+use device_grant_domain::client::registry::Registration;
+use device_grant_protocol::ClientId;
 use device_grant_upstream::{AlbConfig, OidcPoolConfig};
 use device_grant_web::WebConfig;
 
+pub(crate) use client_auth::read_keys;
 use document::Document;
 pub(crate) use environment::Environment;
 pub(crate) use keyring::{KeyringSource, decode as decode_keyring, encode as encode_keyring};
+use problem::Problems;
 pub(crate) use problem::WrongConfiguration;
 pub(crate) use reference::reference;
 
@@ -39,6 +43,8 @@ pub(crate) const DEFAULT_FILE: &str = "device-grant.toml";
 pub(crate) struct Config {
     pub(crate) settings: Settings,
     pub(crate) clients: Vec<DeviceClient>,
+    /// Whether more clients are registered in the store, and how they are read.
+    pub(crate) registrations: Option<Registrations>,
     pub(crate) pool: OidcPoolConfig,
     pub(crate) store: StoreConfig,
     pub(crate) keyring: KeyringSource,
@@ -99,6 +105,26 @@ pub(crate) struct Log {
     pub(crate) level: String,
 }
 
+/// What turns registrations into clients: the service's own settings hold the defaults.
+pub(crate) struct Registrations(document::Settings);
+
+impl Registrations {
+    /// The client that is registered as `id`, or every problem with it.
+    pub(crate) fn client(
+        &self,
+        id: &ClientId,
+        registration: &Registration,
+    ) -> Result<DeviceClient, WrongConfiguration> {
+        let mut problems = Problems::default();
+        let settings = document::registered(id.as_str(), &registration.settings, &mut problems);
+        let client = clients::registered(&settings, &self.0, registration, &mut problems);
+        match client {
+            Some(client) if problems.list.is_empty() => Ok(client),
+            _ => Err(problems.into()),
+        }
+    }
+}
+
 /// The whole configuration, or every problem in it.
 pub(crate) fn load(file: Option<&Path>, environment: &Environment) -> Result<Config, WrongConfiguration> {
     let Document { service, clients, mut problems, unreadable } = Document::load(file, environment);
@@ -107,7 +133,10 @@ pub(crate) fn load(file: Option<&Path>, environment: &Environment) -> Result<Con
     }
     let config = service::build(&service, &clients, &mut problems);
     match config {
-        Some(config) if problems.list.is_empty() => Ok(Config { warnings: problems.warnings, ..config }),
+        Some(config) if problems.list.is_empty() => {
+            let registrations = service.flag("clients.in_store").then_some(Registrations(service));
+            Ok(Config { warnings: problems.warnings, registrations, ..config })
+        }
         _ => Err(problems.into()),
     }
 }

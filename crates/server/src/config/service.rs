@@ -78,6 +78,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
     Some(Config {
         settings,
         clients,
+        registrations: None,
         pool,
         store,
         keyring,

@@ -9,7 +9,7 @@ use crate::support::{Directory, NOBODY, Server, configuration, get, mode, stderr
 fn serve(directory: &Directory) -> Server {
     let made = directory.run(&["init", "--keyring", "keys"]);
     assert!(made.status.success(), "{}", stderr(&made));
-    let text = configuration(NOBODY) + "[keyring]\nfile = \"keys\"\n";
+    let text = configuration(NOBODY) + "[keyring]\nfile = \"keys\"\n[clients]\nin_store = true\n";
     directory.write("device-grant.toml", &text);
     Server::start(directory, &["serve"])
 }
@@ -70,11 +70,16 @@ fn a_durable_key_stays_while_devices_may_rest_on_it() {
     let server = serve(&directory);
     server.terminate();
     assert!(server.wait().success());
+    let registered = directory.run(&["client", "add", "speaker"]);
+    assert!(registered.status.success(), "{}", stderr(&registered));
     // A server that has ended is nobody to wait for.
     for args in [["add", "durable"].as_slice(), &["activate", "durable", "2"]] {
         let done = key(&directory, args);
         assert!(done.status.success(), "{args:?}: {}", stderr(&done));
     }
+    let refused = key(&directory, &["retire", "durable", "1", "--log-devices-out"]);
+    assert!(stderr(&refused).contains("clients are hashed under it: speaker."), "{}", stderr(&refused));
+    assert!(directory.run(&["client", "rotate-secret", "speaker", "--keep-old-s", "0"]).status.success());
     let refused = key(&directory, &["retire", "durable", "1"]);
     assert!(
         stderr(&refused).contains("refresh tokens of devices may still rest on it"),

@@ -17,7 +17,7 @@ pub(crate) async fn get(State(state): State<AppState>) -> impl IntoResponse {
 
 /// Nothing here depends on the request: configuration and the pool's discovery decide (MD-02).
 fn metadata(state: &AppState) -> ServerMetadata {
-    let (settings, clients) = (&state.service.settings, &state.service.clients);
+    let (settings, clients) = (&state.service.settings, state.service.clients.all());
     let methods: BTreeSet<AuthMethod> =
         clients.iter().flat_map(|client| client.auth.methods()).copied().collect();
     let methods: Vec<AuthMethod> = methods.into_iter().collect();

@@ -307,6 +307,7 @@ pub fn client_keys(
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Arc<dyn ClientKeys> {
+    let clients = clients.all();
     let uris = clients.iter().filter_map(|client| client.auth.jwks_uri().cloned());
     Arc::new(RemoteKeys::new(uris, Arc::clone(clock), entropy).unwrap())
 }

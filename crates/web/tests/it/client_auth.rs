@@ -114,7 +114,8 @@ pub fn add_replica(app: &mut TestApp, pool: Arc<dyn UserPool>, clients: Arc<Clie
 
 /// The number of one more replica, whose operator has changed the clients.
 fn replica_after(app: &mut TestApp, change: impl Fn(&mut Vec<DeviceClient>)) -> usize {
-    let mut clients: Vec<DeviceClient> = app.services[0].clients.iter().cloned().collect();
+    let mut clients: Vec<DeviceClient> =
+        app.services[0].clients.all().iter().map(|client| DeviceClient::clone(client)).collect();
     change(&mut clients);
     let pool = app.services[0].pool.clone();
     add_replica(app, pool, Arc::new(clients.into_iter().collect()))

@@ -218,8 +218,9 @@ async fn proofs_cost_nothing_where_they_are_off() {
 async fn a_tie_outlives_the_switch() {
     let (mut app, signer) = (app().await, Signer::es256());
     let codes = started(&app, TV, &signer).await;
+    let clients = app.services[0].clients.all();
     let clients =
-        app.services[0].clients.iter().map(|client| DeviceClient { dpop: Dpop::Off, ..client.clone() });
+        clients.iter().map(|client| DeviceClient { dpop: Dpop::Off, ..DeviceClient::clone(client) });
     let clients = std::sync::Arc::new(clients.collect());
     let pool = app.services[0].pool.clone();
     let off = super::client_auth::add_replica(&mut app, pool, clients);

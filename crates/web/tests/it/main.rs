@@ -20,6 +20,7 @@ mod policies;
 mod poll;
 mod races;
 mod refresh;
+mod registry;
 mod sample_way;
 mod secret_guessing;
 mod sign_in;

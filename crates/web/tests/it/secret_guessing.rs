@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
-use device_grant_domain::client::{ClientAuth, DeviceClient, SecretHash};
+use device_grant_domain::client::{ClientAuth, DeviceClient, OtherSecret, SecretHash};
 
 use super::app::*;
 
@@ -73,8 +73,8 @@ async fn a_poll_beside_a_guesser_survives() {
 async fn secrets_overlap() {
     let clients = Box::new(|clients: &mut Vec<DeviceClient>| {
         let speaker = clients.iter_mut().find(|client| client.id.as_str() == SPEAKER).unwrap();
-        let ClientAuth::Secret { next, .. } = &mut speaker.auth else { panic!("it has a secret") };
-        *next = Some(SecretHash::of("fresh"));
+        let ClientAuth::Secret { other, .. } = &mut speaker.auth else { panic!("it has a secret") };
+        *other = Some(OtherSecret { hash: SecretHash::of("fresh"), until: None });
     });
     let app = TestApp::with(Options { clients, ..Options::default() }).await;
     let network = [192, 0, 2, 1];

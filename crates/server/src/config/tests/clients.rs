@@ -4,7 +4,7 @@ use device_grant_domain::client::{Audience, ClientAuth, KeySource, PrivateKeyJwt
 use device_grant_domain::dpop::Dpop;
 use device_grant_domain::jws::SigningAlgorithm;
 
-use super::{GOOD, Written, good, only_problem, problems};
+use super::{GOOD, Written, good, only_problem, plain_hash, problems};
 
 /// The key of RFC 7517 appendix A.1, and its private half of appendix A.2.
 const PUBLIC: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
@@ -106,10 +106,14 @@ fn ways_of_authenticating_are_not_mixed() {
 /// CA-15: while a secret is rotated the client has two.
 #[test]
 fn a_client_may_have_a_next_secret() {
-    let ClientAuth::Secret { hash, next, post } = auth("secret = \"old\"\nnext_secret = \"new\"") else {
+    let ClientAuth::Secret { hash, other: Some(other), post: true } =
+        auth("secret = \"old\"\nnext_secret = \"new\"")
+    else {
         panic!("it has a secret")
     };
-    assert!(hash == SecretHash::of("old") && next == Some(SecretHash::of("new")) && post);
+    let expected = ["old", "new"].map(|secret| plain_hash(SecretHash::of(secret)));
+    assert_eq!([hash, other.hash].map(plain_hash), expected);
+    assert!(other.until.is_none());
 }
 
 /// DP-08, DP-10: proofs are off unless switched on, and refused where nothing could bind the refresh token.

@@ -50,7 +50,8 @@ impl Visit<'_> {
         let csrf = self.visitor.csrf(service);
         let format = &service.settings.user_code;
         // Which client the code is of is not known yet.
-        let hidden = service.clients.iter().map(|client| client.policies.most_typed()).max().unwrap_or(0);
+        let hidden =
+            service.clients.all().iter().map(|client| client.policies.most_typed()).max().unwrap_or(0);
         let code = format.read(typed).filter(|_| linked && hidden > 0);
         let field = match &code {
             Some(code) => Field::Masked(code, hidden),
@@ -73,7 +74,7 @@ impl Visit<'_> {
         let demands = self.demands(request, origin.as_ref(), shown);
         let client = service.clients.find(&request.client_id);
         let page = Confirmation {
-            client_name: client.map_or(request.client_id.as_str(), |client| &client.name),
+            client_name: client.as_ref().map_or(request.client_id.as_str(), |client| &client.name),
             user_code: &shown.user_code,
             format: &service.settings.user_code,
             scope: &request.scope,

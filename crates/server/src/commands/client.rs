@@ -1,0 +1,170 @@
+//! `device-grant client`: device clients that are kept in the store.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use device_grant_domain::client::registry::{self, Registration, StoredSecret};
+use device_grant_domain::{Clock, Keyring, SystemClock, SystemEntropy, Timestamp};
+use device_grant_protocol::{ClientId, ClientSecret};
+
+use super::shown;
+use crate::cli::{ClientAction, ClientSettings, ConfigFile, Method};
+use crate::config::{self, Environment, Log, LogFormat, Registrations};
+use crate::telemetry;
+use crate::wiring::{self, Store};
+
+pub(crate) async fn run(
+    file: &ConfigFile,
+    action: &ClientAction,
+    environment: &Environment,
+) -> anyhow::Result<()> {
+    let mut desk = Desk::open(file, environment).await?;
+    match action {
+        ClientAction::Add { id, settings } => desk.add(id, settings).await,
+        ClientAction::List => desk.list().await,
+        ClientAction::Show { id } => desk.show(id).await,
+        ClientAction::RotateSecret { id, keep_old_s } => desk.rotate(id, *keep_old_s).await,
+        ClientAction::Remove { id } => {
+            registry::remove(&*desk.store.records(), id).await?;
+            println!(
+                "Removed {id}. Servers refuse it within ten seconds; what it holds at the pool lives on."
+            );
+            Ok(())
+        }
+    }
+}
+
+/// What every action needs.
+struct Desk {
+    registrations: Registrations,
+    keyring: Keyring,
+    store: Store,
+    now: Timestamp,
+}
+
+impl Desk {
+    async fn open(file: &ConfigFile, environment: &Environment) -> anyhow::Result<Self> {
+        let config = config::load(file.file(), environment)?;
+        telemetry::start(&Log { format: LogFormat::Human, level: "error".to_owned() });
+        let registrations = config.registrations.context(
+            "the servers look for clients in their configuration only: set clients.in_store = true first",
+        )?;
+        let keyring = Keyring::new(wiring::keys(&config.keyring, &config.store)?)?;
+        let store = Store::open_beside(&config.store).await?;
+        Ok(Self { registrations, keyring, store, now: SystemClock.now() })
+    }
+
+    async fn add(&mut self, id: &ClientId, settings: &ClientSettings) -> anyhow::Result<()> {
+        let secret = settings.auth_method.has_secret().then(|| registry::fresh_secret(&SystemEntropy));
+        let registration = Registration {
+            settings: written(settings)?,
+            secrets: secret.iter().map(|secret| StoredSecret::of(secret, &self.keyring)).collect(),
+            jwks: jwks(settings)?,
+        };
+        self.registrations.client(id, &registration)?;
+        registry::add(&*self.store.records(), id, &registration).await?;
+        println!("Registered {id}. Every server knows it within ten seconds.");
+        tell(id, secret.as_ref());
+        Ok(())
+    }
+
+    async fn list(&self) -> anyhow::Result<()> {
+        let records = self.store.records();
+        let index = registry::index(&*records).await?;
+        for id in index.keys() {
+            let Some(registration) = registry::find(&*records, id).await? else { continue };
+            match self.registrations.client(id, &registration) {
+                Ok(client) => println!("{id}  {}  {:?}", client.name, client.auth.methods()),
+                Err(problem) => println!("{id}  NOT USABLE: {problem}"),
+            }
+        }
+        println!("{} registered in the store; those of the configuration stand there.", index.len());
+        Ok(())
+    }
+
+    async fn show(&self, id: &ClientId) -> anyhow::Result<()> {
+        let found = registry::find(&*self.store.records(), id).await?;
+        let registration = found.with_context(|| format!("{id} is not registered"))?;
+        print!("id = {}\n{}", quoted(id.as_str()), registration.settings);
+        for secret in &registration.secrets {
+            let until = secret.until.map(|until| format!(", until {}", shown(until))).unwrap_or_default();
+            println!("# a secret, hashed under durable key {}{until}", secret.key);
+        }
+        if let Some(jwks) = &registration.jwks {
+            println!("# its keys: {jwks}");
+        }
+        self.registrations.client(id, &registration)?;
+        Ok(())
+    }
+
+    /// The old secret stays good for a while, so that devices can change over one by one.
+    async fn rotate(&self, id: &ClientId, keep_old_s: u64) -> anyhow::Result<()> {
+        let found = registry::find(&*self.store.records(), id).await?;
+        let has_secret = found.is_some_and(|registration| !registration.secrets.is_empty());
+        ensure!(has_secret, "{id} is not registered, or has no secret");
+        let secret = registry::fresh_secret(&SystemEntropy);
+        let until = self.now + Duration::from_secs(keep_old_s);
+        registry::change(&*self.store.records(), id, |registration| {
+            registration.secrets.truncate(1);
+            for old in &mut registration.secrets {
+                old.until = Some(until);
+            }
+            registration.secrets.insert(0, StoredSecret::of(&secret, &self.keyring));
+            true
+        })
+        .await?;
+        println!("The old secret of {id} is good until {}.", shown(until));
+        tell(id, Some(&secret));
+        Ok(())
+    }
+}
+
+/// What the device needs. A secret is shown this once.
+fn tell(id: &ClientId, secret: Option<&ClientSecret>) {
+    println!("client_id      {id}");
+    if let Some(secret) = secret {
+        println!("client_secret  {}", secret.expose());
+        println!("It is shown only now: the store keeps a hash.");
+    }
+}
+
+/// The settings as a `[[client]]` has them.
+fn written(settings: &ClientSettings) -> anyhow::Result<String> {
+    let mut text = format!("auth_method = {}\n", quoted(settings.auth_method.as_str()));
+    if let Some(name) = &settings.name {
+        writeln!(text, "name = {}", quoted(name))?;
+    }
+    if !settings.scope.is_empty() {
+        let scopes: Vec<_> = settings.scope.iter().map(|scope| quoted(scope)).collect();
+        writeln!(text, "scopes = [{}]", scopes.join(", "))?;
+    }
+    if let Some(file) = &settings.settings {
+        let more = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        text.push_str(&more);
+    }
+    Ok(text)
+}
+
+/// JSON texts are TOML texts.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn jwks(settings: &ClientSettings) -> anyhow::Result<Option<String>> {
+    match (&settings.jwks_file, settings.auth_method) {
+        (Some(file), Method::PrivateKeyJwt) => {
+            let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            if let Err(expected) = config::read_keys(text.as_bytes()) {
+                bail!("{}: expected {expected}", file.display());
+            }
+            Ok(Some(text))
+        }
+        (None, Method::PrivateKeyJwt) => {
+            bail!("private_key_jwt needs the client's public keys: --jwks-file FILE")
+        }
+        (Some(_), _) => bail!("--jwks-file belongs to --auth-method private_key_jwt"),
+        (None, _) => Ok(None),
+    }
+}
