@@ -9,7 +9,6 @@ use super::{ClientAuth, DeviceClient, SecretHash};
 use crate::service::DeviceGrant;
 
 /// What a request says about its sender.
-#[derive(Default)]
 pub struct Credentials<'a> {
     /// The value of its `Authorization` header.
     pub header: Option<&'a [u8]>,
