@@ -123,7 +123,7 @@ impl DeviceGrant {
         Ok(Proven { proof: Some(Proof { key, once, ends_at }), fresh_nonce })
     }
 
-    /// Uses a proof up. False if it was used before, on whichever replica (RFC 9449 section 11.1).
+    /// Uses a proof up. Refused if it was used before, on whichever replica (RFC 9449 section 11.1).
     pub(crate) async fn spend_proof(
         &self,
         proof: Option<&Proof>,

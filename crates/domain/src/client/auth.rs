@@ -12,7 +12,6 @@ use crate::network::Network;
 use crate::service::DeviceGrant;
 
 /// What a request says about its sender.
-#[derive(Default)]
 pub struct Credentials<'a> {
     /// The value of its `Authorization` header.
     pub header: Option<&'a [u8]>,

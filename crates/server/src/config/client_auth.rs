@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use device_grant_domain::client::registry::Registration;
 use device_grant_domain::client::{Audience, ClientAuth, KeySource, OtherSecret, PrivateKeyJwt, SecretHash};
-use device_grant_domain::jws::{KeySet, SigningAlgorithm, is_private};
+use device_grant_domain::jws::{KeySet, PublicKey, SigningAlgorithm, is_private};
 use device_grant_protocol::ClientSecret;
 use device_grant_upstream::RemoteKeys;
 use serde_json::Value;
@@ -19,6 +19,7 @@ const METHOD: &str = "client.auth_method";
 const HASH: &str = "client.secret_hash";
 const JWKS_FILE: &str = "client.jwks_file";
 const JWKS_URI: &str = "client.jwks_uri";
+const USABLE: &str = "public keys for signatures: RSA of 2048 bits or more, EC P-256 or P-384, Ed25519";
 const ALGORITHMS: &str = "client.assertion_algorithms";
 
 /// What only a client with a secret has.
@@ -147,10 +148,21 @@ fn private_key_jwt(settings: &Settings, problems: &mut Problems) -> Option<Priva
             problems.add(settings.wrong(JWKS_URI, format!("either this or {}", settings.label(JWKS_FILE))));
             None
         }
-        (Some(name), None) => key_file(name)
-            .map(|keys| KeySource::Registered(Arc::new(keys)))
-            .map_err(|expected| problems.add(settings.wrong(JWKS_FILE, expected)))
-            .ok(),
+        (Some(name), None) => match key_file(name) {
+            Ok((keys, unused)) => {
+                if unused > 0 {
+                    let label = settings.label(JWKS_FILE);
+                    problems
+                        .warnings
+                        .push(format!("{label}: {unused} of its keys cannot be used: expected {USABLE}"));
+                }
+                Some(KeySource::Registered(Arc::new(keys)))
+            }
+            Err(expected) => {
+                problems.add(settings.wrong(JWKS_FILE, expected));
+                None
+            }
+        },
         (None, Some(uri)) => {
             let uri = Url::parse(uri).ok().filter(RemoteKeys::accepts);
             if uri.is_none() {
@@ -176,14 +188,15 @@ fn with_keys(settings: &Settings, keys: KeySource, problems: &mut Problems) -> O
     Some(PrivateKeyJwt { keys, algorithms: algorithms?, audience })
 }
 
-/// The keys in the file `name`, or what was expected there. Its content is never quoted: it may be the wrong file.
-fn key_file(name: &str) -> Result<KeySet, String> {
+/// The keys in the file `name`, and how many more cannot be used; or what was expected there. Its content is never
+/// quoted: it may be the wrong file.
+fn key_file(name: &str) -> Result<(KeySet, usize), String> {
     let text = fs::read(name).map_err(|error| format!("a file that can be read ({error})"))?;
     read_keys(&text)
 }
 
-/// The public keys in a JWK set, or what was expected.
-pub(crate) fn read_keys(text: &[u8]) -> Result<KeySet, String> {
+/// The public keys in a JWK set, and how many more cannot be used; or what was expected.
+pub(crate) fn read_keys(text: &[u8]) -> Result<(KeySet, usize), String> {
     let document: Value = serde_json::from_slice(text).map_err(|_| "a JWK set: {\"keys\": [ … ]}")?;
     let keys = document.get("keys").and_then(Value::as_array).ok_or("a JWK set: {\"keys\": [ … ]}")?;
     if keys.iter().any(is_private) {
@@ -191,11 +204,9 @@ pub(crate) fn read_keys(text: &[u8]) -> Result<KeySet, String> {
             "public keys only; this file holds a private one, which belongs to the client alone".to_owned()
         );
     }
-    let keys = KeySet::read(text);
-    keys.ok_or_else(|| {
-        "at least one public key for signatures: RSA of 2048 bits or more, EC P-256 or P-384, Ed25519"
-            .to_owned()
-    })
+    let unused = keys.iter().filter(|key| PublicKey::read(key).is_none()).count();
+    let keys = KeySet::read(text).ok_or_else(|| format!("at least one of {USABLE}"))?;
+    Ok((keys, unused))
 }
 
 fn algorithms(settings: &Settings, problems: &mut Problems) -> Option<Vec<SigningAlgorithm>> {

@@ -74,6 +74,26 @@ async fn the_doctor_names_the_claim_that_two_pool_clients_need() {
     assert!(stdout(&said).contains("upstream.account_claim"), "{}", stdout(&said));
 }
 
+/// CA-15: a client whose keys cannot be fetched cannot authenticate; the doctor says which and why.
+#[tokio::test]
+async fn the_doctor_fetches_the_keys_of_clients() {
+    let pool = LoopbackPool::spawn(DevPoolConfig::new).await.unwrap();
+    let directory = Directory::new();
+    let client = |id: &str, issuer: &str| {
+        let uri = format!("{}/jwks", issuer.trim_end_matches('/'));
+        format!("[[client]]\nid = \"{id}\"\nauth_method = \"private_key_jwt\"\njwks_uri = \"{uri}\"\n")
+    };
+    let clients = client("good", pool.issuer()) + &client("lost", NOBODY);
+    directory.write("device-grant.toml", &(configuration(pool.issuer()) + &clients));
+    let mut doctor = directory.command(&["doctor"]);
+    let said = tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap();
+    let text = stdout(&said);
+    assert_eq!(said.status.code(), Some(1), "{text}");
+    let told =
+        |mark: &str, words: &str| text.lines().any(|line| line.starts_with(mark) && line.contains(words));
+    assert!(told("ok", "has keys of good") && told("BROKEN", "lost cannot authenticate"), "{text}");
+}
+
 #[test]
 fn the_doctor_says_that_the_pool_is_away_and_ends_with_one() {
     let directory = Directory::new();

@@ -26,13 +26,16 @@ static DRAWN: AtomicU32 = AtomicU32::new(0);
 
 /// The default clients and [`SENSOR`], which has `keys`.
 async fn app_with(keys: KeySource, audience: Audience) -> TestApp {
+    let algorithms = SigningAlgorithm::OF_DEVICES.to_vec();
+    app_with_method(PrivateKeyJwt { keys, algorithms, audience }).await
+}
+
+async fn app_with_method(method: PrivateKeyJwt) -> TestApp {
     let clients = Box::new(move |clients: &mut Vec<DeviceClient>| {
-        let method =
-            PrivateKeyJwt { keys: keys.clone(), algorithms: SigningAlgorithm::OF_DEVICES.to_vec(), audience };
         let tv = clients.iter().find(|client| client.id.as_str() == TV).unwrap().clone();
         clients.push(DeviceClient {
             id: SENSOR.parse().unwrap(),
-            auth: ClientAuth::PrivateKeyJwt(method),
+            auth: ClientAuth::PrivateKeyJwt(method.clone()),
             pool_client: PoolBinding::Shared,
             grants: Grants { device_code: true, refresh_token: true },
             ..tv
@@ -230,6 +233,19 @@ async fn no_forgery_is_taken() {
         StatusCode::OK,
         "the honest one, whatever its header brings along"
     );
+}
+
+/// CA-14: a key is good for the algorithms that its client may use, and for no other that it could make.
+#[tokio::test]
+async fn the_clients_own_list_counts() {
+    let rsa = Signer::of_each_kind().swap_remove(3);
+    for (algorithms, good) in [(vec![SigningAlgorithm::Ps256], false), (vec![SigningAlgorithm::Rs256], true)]
+    {
+        let keys = registered(&[rsa.named(KID)]);
+        let app = app_with_method(PrivateKeyJwt { keys, algorithms, audience: Audience::Issuer }).await;
+        let answer = start(&app, &fresh(&app, &rsa)).await;
+        assert_eq!(answer.status == StatusCode::OK, good, "{answer:?}");
+    }
 }
 
 /// CA-10, CA-06, CA-07: the type exactly, both halves, and no second way beside it.

@@ -48,7 +48,7 @@ fn a_client_may_sign_itself_in() {
 fn a_bad_key_file_is_refused() {
     for (text, words) in [
         (PRIVATE, "public keys only"),
-        ("{\"keys\":[]}", "at least one public key"),
+        ("{\"keys\":[]}", "at least one of public keys"),
         (r#"{"keys":[{"kty":"RSA","n":"2yk","e":"AQAB"}]}"#, "RSA of 2048 bits or more"),
         (r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#, "public keys only"),
         ("[]", "a JWK set"),
@@ -61,6 +61,26 @@ fn a_bad_key_file_is_refused() {
     }
     let told = only_problem(&with_client("auth_method = \"private_key_jwt\"\njwks_file = \"no/such\""), &[]);
     assert!(told.contains("a file that can be read"), "{told}");
+}
+
+/// CA-14: a key that is too weak to be used is told, and does not keep the others from being used.
+#[test]
+fn a_weak_key_is_told() {
+    let weak = r#"{"kty":"RSA","n":"2yk","e":"AQAB"}"#;
+    let (_file, lines) = keys_in(&PUBLIC.replace("[{", &format!("[{weak},{{")));
+    let warnings = good(&with_client(&lines)).warnings;
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("jwks_file: 1 of its keys cannot be used"),
+        "{warnings:?}"
+    );
+}
+
+/// HI-14: ID tokens, assertions and proofs are judged with one skew.
+#[test]
+fn there_is_one_skew() {
+    let text = GOOD.replace("client_id = \"device-grant\"", "client_id = \"device-grant\"\nleeway_s = 7");
+    let config = good(&text);
+    assert_eq!((config.settings.leeway.as_secs(), config.pool.leeway.as_secs()), (7, 7));
 }
 
 /// CA-08, CA-14, CA-15: what does not go together is told.

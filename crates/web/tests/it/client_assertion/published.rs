@@ -29,7 +29,8 @@ impl Publisher {
                 keys.map(|keys| axum::Json(json!({ "keys": keys }))).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
         };
-        let router = Router::new().route("/jwks", get(jwks));
+        let moved = get(|| async { axum::response::Redirect::temporary("/jwks") });
+        let router = Router::new().route("/jwks", get(jwks)).route("/moved", moved);
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, fetches, keys }
     }
@@ -49,6 +50,17 @@ impl Publisher {
     async fn app(&self) -> TestApp {
         app_with(KeySource::At(self.uri().parse().unwrap()), Audience::Issuer).await
     }
+}
+
+/// CA-15: where the registered place points to is not followed.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let signer = Signer::es256();
+    let publisher = Publisher::of(vec![signer.named(KID)]).await;
+    let moved = publisher.uri().replace("/jwks", "/moved");
+    let app = app_with(KeySource::At(moved.parse().unwrap()), Audience::Issuer).await;
+    let answer = start(&app, &fresh(&app, &signer)).await;
+    assert_eq!((answer.status, publisher.fetches()), (StatusCode::SERVICE_UNAVAILABLE, 0));
 }
 
 fn named(app: &TestApp, signer: &Signer, kid: &str) -> String {
