@@ -199,6 +199,10 @@ async fn planted_cookies_are_not_adopted() {
         for button in ["#authorize", "#deny"] {
             assert_eq!(alice.decide(&his, button).await.status, StatusCode::FORBIDDEN);
         }
+        // What is sealed in the planted page cookie is not hers either.
+        alice.cookies.retain(|(name, _)| name != names[1]);
+        alice.cookies.push(planted[1].clone());
+        assert_eq!(alice.decide(&page, "#deny").await.status, StatusCode::FORBIDDEN);
     }
     assert_eq!(app.poll(TV, &codes).await.error(), "authorization_pending");
 }
