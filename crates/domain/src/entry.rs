@@ -58,12 +58,14 @@ pub enum TypedEnd {
     TooMany,
 }
 
-impl Who<'_> {
-    fn account(&self) -> Option<&str> {
-        match self {
-            Self::Account(id) => Some(id),
-            Self::Browser(_) => None,
-        }
+impl<'a> Guesser<'a> {
+    /// Adds this person to what the audit trail says.
+    fn in_trail(self, about: About<'a>) -> About<'a> {
+        let account = match self.who {
+            Who::Account(id) => Some(id),
+            Who::Browser(_) => None,
+        };
+        About { network: Some(self.network), account, ..about }
     }
 }
 
@@ -74,8 +76,7 @@ impl DeviceGrant {
             return Ok(Entry::NoMatch);
         };
         let now = self.now();
-        let about =
-            About { network: Some(guesser.network), account: guesser.who.account(), ..About::default() };
+        let about = guesser.in_trail(About::default());
         let Some(guess) = self.reserve_guess(guesser, now).await? else {
             self.audit(Event::View, "too_many_guesses", about);
             return Ok(Entry::TooMany);
@@ -97,11 +98,11 @@ impl DeviceGrant {
     pub async fn check_end(
         &self,
         guesser: Guesser<'_>,
+        request: &DeviceRequest,
         (user_code, count): (&UserCode, usize),
         typed: &str,
     ) -> Result<TypedEnd, Unavailable> {
-        let about =
-            About { network: Some(guesser.network), account: guesser.who.account(), ..About::default() };
+        let about = guesser.in_trail(About::request(request));
         let Some(guess) = self.reserve_guess(guesser, self.now()).await? else {
             self.audit(Event::Authorize, "too_many_guesses", about);
             return Ok(TypedEnd::TooMany);
@@ -112,6 +113,11 @@ impl DeviceGrant {
         }
         self.give_back(&guess).await;
         Ok(TypedEnd::Right)
+    }
+
+    /// Writes down that a policy of the client, `reason`, keeps a person from authorizing `request`.
+    pub fn note_policy(&self, guesser: Guesser<'_>, request: &DeviceRequest, reason: &'static str) {
+        self.audit(Event::Authorize, reason, guesser.in_trail(About::request(request)));
     }
 
     /// Counts one more person who looks at `request`; whether they are many by now. Best effort: a store that does not
