@@ -33,6 +33,14 @@ auth_method = "none"
     assert_eq!(policies.step_up.max_age, Some(Duration::from_mins(5)));
     assert_eq!(policies.step_up.acr_values, ["mfa", "gold"]);
     assert_eq!(policies.start_networks.len(), 2);
+    assert!(
+        config.warnings.iter().any(|told| told.contains("trusted_proxies is empty")),
+        "{:?}",
+        config.warnings
+    );
+    let known =
+        good(&text.replace("[upstream]", "[network]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[upstream]"));
+    assert!(known.warnings.is_empty(), "{:?}", known.warnings);
     let other = &config.clients[1].policies;
     assert_eq!((other.proximity, other.most_typed(), other.own_device_check), (Proximity::Off, 0, false));
     assert!(other.step_up == StepUp::default() && other.start_networks.is_empty());
