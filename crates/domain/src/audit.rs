@@ -6,7 +6,6 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::ClientId;
 
-use crate::guesses::Guesser;
 use crate::ids::RequestId;
 use crate::network::Network;
 use crate::request::DeviceRequest;
@@ -15,6 +14,8 @@ use crate::service::DeviceGrant;
 /// What happened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
+    /// A client could not prove itself.
+    Authenticate,
     /// Codes were issued, or were not.
     Issue,
     /// A code was entered: the request was shown, or there was none.
@@ -34,6 +35,7 @@ pub(crate) enum Event {
 impl Event {
     const fn name(self) -> &'static str {
         match self {
+            Self::Authenticate => "authenticate",
             Self::Issue => "issue",
             Self::View => "view",
             Self::Authorize => "authorize",
@@ -58,10 +60,6 @@ pub(crate) struct About<'a> {
 impl<'a> About<'a> {
     pub(crate) fn request(request: &'a DeviceRequest) -> Self {
         Self { request: Some(&request.id), client: Some(&request.client_id), ..Self::default() }
-    }
-
-    pub(crate) fn guesser(guesser: &Guesser<'a>) -> Self {
-        Self { network: Some(guesser.network), account: guesser.account, ..Self::default() }
     }
 }
 

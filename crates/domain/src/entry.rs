@@ -50,7 +50,7 @@ impl DeviceGrant {
         if let Some(key) = self.missing_key() {
             return Err(Unavailable(format!("the key {key} is not in this keyring").into()));
         }
-        let about = About::guesser(&guesser);
+        let about = guesser.in_trail(About::default());
         let Some(guess) = self.reserve_guess(guesser, self.now()).await? else {
             self.audit(Event::View, "too_many_guesses", about);
             return Ok(Entry::TooMany);
@@ -81,10 +81,11 @@ impl DeviceGrant {
     pub async fn check_end(
         &self,
         guesser: Guesser<'_>,
+        request: &DeviceRequest,
         (user_code, count): (&UserCode, usize),
         typed: &str,
     ) -> Result<TypedEnd, Unavailable> {
-        let about = About::guesser(&guesser);
+        let about = guesser.in_trail(About::request(request));
         let Some(guess) = self.reserve_guess(guesser, self.now()).await? else {
             self.audit(Event::Authorize, "too_many_guesses", about);
             return Ok(TypedEnd::TooMany);
@@ -96,6 +97,11 @@ impl DeviceGrant {
         }
         self.give_back(guess).await;
         Ok(TypedEnd::Right)
+    }
+
+    /// Writes down that a policy of the client, `reason`, keeps a person from authorizing `request`.
+    pub fn note_policy(&self, guesser: Guesser<'_>, request: &DeviceRequest, reason: &'static str) {
+        self.audit(Event::Authorize, reason, guesser.in_trail(About::request(request)));
     }
 
     /// Counts one more person who looks at `request`; whether they are many by now. Best effort: a store that does not

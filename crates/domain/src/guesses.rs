@@ -3,6 +3,7 @@
 //! Counted in the store, so that all replicas share the limits, in windows of a code's life. Whoever guesses is cut off as
 //! an account and as a browser session; nobody is cut off by what others have guessed.
 
+use crate::audit::About;
 use crate::ids::CounterKey;
 use crate::network::Network;
 use crate::service::DeviceGrant;
@@ -41,6 +42,13 @@ pub struct Guesser<'a> {
     pub session: &'a str,
     /// The network.
     pub network: Network,
+}
+
+impl<'a> Guesser<'a> {
+    /// Adds this person to what the audit trail says.
+    pub(crate) fn in_trail(self, about: About<'a>) -> About<'a> {
+        About { network: Some(self.network), account: self.account, ..about }
+    }
 }
 
 /// A reserved guess: the counters that it stands on.

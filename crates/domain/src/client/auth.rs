@@ -7,6 +7,7 @@ use device_grant_protocol::{BasicCredentials, ClientId};
 
 use super::registry::{self, StoredSecret};
 use super::{ClientAuth, DeviceClient, SecretHash};
+use crate::audit::{About, Event};
 use crate::keyring::Purpose;
 use crate::network::Network;
 use crate::service::DeviceGrant;
@@ -108,9 +109,17 @@ impl DeviceGrant {
         look: impl FnOnce() -> Result<Option<Arc<DeviceClient>>, AuthError>,
     ) -> Result<Arc<DeviceClient>, AuthError> {
         let now = self.now();
-        self.failures.admit(name, &network.to_string(), now).map_err(AuthError::Throttled)?;
+        let about = About { network: Some(network), ..About::default() };
+        self.failures.admit(name, &network.to_string(), now).map_err(|wait| {
+            self.audit(Event::Authenticate, "too_many_wrong_secrets", about);
+            AuthError::Throttled(wait)
+        })?;
         look()?.ok_or_else(|| {
             self.failures.note(name, &network.to_string(), now);
+            // Only a client that there is: what a stranger calls itself may be anything, a secret in the wrong place even.
+            let client = name.parse().ok().and_then(|id| self.clients.find(&id));
+            let about = About { client: client.as_ref().map(|client| &client.id), ..about };
+            self.audit(Event::Authenticate, "wrong_secret", about);
             AuthError::Failed
         })
     }

@@ -31,6 +31,15 @@ pub(super) fn policies(settings: &Settings, service: &Settings, problems: &mut P
         let expected = format!("fewer characters than a code has: codes.user_code_length is {length}");
         problems.add(settings.wrong(TYPED, expected));
     }
+    let compares = policies.proximity != Proximity::Off || !policies.start_networks.is_empty();
+    let behind_one = service.texts("network.trusted_proxies").is_none_or(|proxies| proxies.is_empty());
+    if compares && behind_one && service.text("public_url").is_some_and(|url| url.starts_with("https:")) {
+        let client = settings.text("client.id").unwrap_or_default();
+        problems.warnings.push(format!(
+            "client {client:?}: its policies compare networks, but network.trusted_proxies is empty: behind a proxy \
+             everybody seems to come from the proxy's own"
+        ));
+    }
     policies
 }
 

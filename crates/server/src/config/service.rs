@@ -222,7 +222,7 @@ pub(super) fn store(service: &Settings, problems: &mut Problems) -> StoreConfig 
 fn web(service: &Settings, problems: &mut Problems) -> WebConfig {
     WebConfig {
         service_name: service.text("web.service_name").unwrap_or_default().to_owned(),
-        trusted_proxies: networks(service, "network.trusted_proxies", problems),
+        trusted_proxies: trusted_proxies(service, problems),
         sample_way: service.flag("web.sample_way"),
         on_store_failure: match service.text("polls.on_store_failure") {
             Some("503") => OnStoreFailure::ServiceUnavailable,
@@ -238,6 +238,16 @@ fn web(service: &Settings, problems: &mut Problems) -> WebConfig {
             life: seconds(service, "web.session_s"),
         },
     }
+}
+
+fn trusted_proxies(service: &Settings, problems: &mut Problems) -> Vec<IpNet> {
+    const PATH: &str = "network.trusted_proxies";
+    let proxies = networks(service, PATH, problems);
+    if proxies.iter().any(|network| network.prefix_len() == 0) {
+        let expected = "the networks of the proxies only: this lets everybody forge where they are";
+        problems.add(service.wrong(PATH, expected));
+    }
+    proxies
 }
 
 /// The networks and addresses at `path`.

@@ -158,6 +158,15 @@ fn the_environment_counts_more_than_the_file_and_ours_more_than_the_samples() {
     assert_eq!(file.load(&[("POLLING_INTERVAL", "")]).unwrap().settings.interval, 7, "empty is absent");
 }
 
+/// SEC-11: nobody believes everybody.
+#[test]
+fn a_network_of_everybody_is_no_proxy() {
+    for everybody in ["0.0.0.0/0", "::/0"] {
+        let told = only_problem(&with(&format!("[network]\ntrusted_proxies = [\"{everybody}\"]\n")), &[]);
+        assert!(told.contains("forge"), "{told}");
+    }
+}
+
 #[test]
 fn lists_and_tables_of_the_environment_are_toml_or_have_commas() {
     let file = Written::new(GOOD);

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use device_grant_domain::policy::Proximity;
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -11,6 +13,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 use super::app::*;
 use super::browser::Browser;
+use super::policies::with_policies;
 
 /// The lines of the audit trail, field by field.
 #[derive(Clone, Default)]
@@ -150,4 +153,34 @@ async fn a_code_that_goes_around_is_in_the_trail() {
     assert!(!names(&trail.take()).contains(&("view", "seen_by_many")));
     Browser::alice(&app).enter(&codes.user_code).await;
     assert!(names(&trail.take()).contains(&("view", "seen_by_many")));
+}
+
+/// SEC-14, SEC-15: what a policy refuses is in the trail, with the request where there is one.
+#[tokio::test]
+async fn what_a_policy_refuses_is_in_the_trail() {
+    let trail = Trail::default();
+    let _guard = tracing::subscriber::set_default(trail.clone());
+    let app = TestApp::with(with_policies(|policies| {
+        policies.proximity = Proximity::Refuse;
+        policies.own_device_check = true;
+        policies.start_networks = vec!["192.0.2.0/24".parse().unwrap()];
+    }))
+    .await;
+    let mut elsewhere = post("/device_authorization", &[("client_id", TV)]);
+    elsewhere.extensions_mut().insert(SocketAddr::from(([203, 0, 113, 9], 4711)));
+    app.send(elsewhere).await;
+    let codes = app.start(TV).await;
+    let mut alice = Browser::alice(&app);
+    let page = alice.enter(&codes.user_code).await;
+    alice.decide(&page, "#authorize").await;
+    alice.address = Some("203.0.113.9".parse().unwrap());
+    alice.decide(&page, "#authorize").await;
+    let lines = trail.take();
+    let refused =
+        [("issue", "foreign_network"), ("authorize", "not_ticked"), ("authorize", "another_network")];
+    for expected in refused {
+        assert!(names(&lines).contains(&expected), "{expected:?} in {lines:?}");
+    }
+    let far = lines.iter().find(|line| line["outcome"] == "another_network").unwrap();
+    assert!(far.contains_key("request") && far.contains_key("account") && far["network"] == "203.0.113.x");
 }

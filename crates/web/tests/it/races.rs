@@ -1,4 +1,5 @@
 use axum::http::StatusCode;
+use device_grant_dev_pool::Endpoint;
 use device_grant_testkit::{Call, StoreFault};
 
 use super::app::*;
@@ -163,4 +164,25 @@ async fn an_end_is_an_end() {
     }
     assert_eq!(app.poll(TV, &yes).await.error(), "invalid_grant");
     assert_eq!(app.poll(TV, &no).await.error(), "access_denied");
+}
+
+/// CB-12, UI-09: two people on one code: the first to finish wins, the second is told, and nothing of theirs stays at the
+/// pool.
+#[tokio::test]
+async fn of_two_people_on_one_code_one_wins() {
+    let app = TestApp::new().await;
+    let codes = app.start(TV).await;
+    let (mut alice, mut bob) = (Browser::alice(&app), Browser::of(&app, "bob"));
+    let (hers, his) = (alice.authorize(&codes).await, bob.authorize(&codes).await);
+    let late = bob.enter(&codes.user_code).await;
+    let back = alice.person.visit(&hers).await.unwrap();
+    assert_eq!(outcome(&alice.land(&local(&back)).await), "approved");
+    let exchanges = app.dev_pool().requests().count(Endpoint::Token);
+    let back = bob.person.visit(&his).await.unwrap();
+    assert_eq!(outcome(&bob.land(&local(&back)).await), "taken");
+    assert_eq!(app.dev_pool().requests().count(Endpoint::Token), exchanges, "his code is not exchanged");
+    assert_eq!(outcome(&bob.decide(&late, "#authorize").await), "taken");
+    bob.decide(&late, "#deny").await;
+    assert_eq!(outcome(&bob.get("/device/done").await), "taken");
+    assert_eq!(app.poll(TV, &codes).await.status, StatusCode::OK);
 }

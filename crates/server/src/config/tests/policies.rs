@@ -33,6 +33,10 @@ auth_method = "none"
     assert_eq!(policies.step_up.max_age, Some(Duration::from_mins(5)));
     assert_eq!(policies.step_up.acr_values, ["mfa", "gold"]);
     assert_eq!(policies.start_networks.len(), 2);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let alone = good(&text.replace("[upstream]", "[network]\ntrusted_proxies = []\n[upstream]"));
+    let told = &alone.warnings;
+    assert!(told.iter().any(|told| told.contains("trusted_proxies is empty")), "{told:?}");
     let other = &config.clients[1].policies;
     assert_eq!((other.proximity, other.most_typed(), other.own_device_check), (Proximity::Off, 0, false));
     assert!(other.step_up == StepUp::default() && other.start_networks.is_empty());

@@ -73,18 +73,20 @@ impl Visit<'_> {
     async fn objection(&self, request: &DeviceRequest, shown: &Shown, form: &Params) -> Option<Objection> {
         let service = &self.state.service;
         let demands = self.demands(request, service.origin(request).as_ref(), shown);
+        let guesser = self.visitor.guesser(self.browser.sender.network);
         if demands.refused {
+            service.note_policy(guesser, request, "another_network");
             return Some(Objection::FarAway);
         }
         if demands.own_device && form.value("own_device") != Some("yes") {
+            service.note_policy(guesser, request, "not_ticked");
             return Some(Objection::NotTicked);
         }
         if demands.typed == 0 {
             return None;
         }
         let typed = shorten(form.value("typed").unwrap_or_default());
-        let guesser = self.visitor.guesser(self.browser.sender.network);
-        match service.check_end(guesser, (&shown.user_code, demands.typed), &typed).await {
+        match service.check_end(guesser, request, (&shown.user_code, demands.typed), &typed).await {
             Ok(TypedEnd::Right) => None,
             Ok(TypedEnd::Wrong) => Some(Objection::WrongCharacters),
             Ok(TypedEnd::TooMany) => Some(Objection::TooMany),
