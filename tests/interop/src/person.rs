@@ -16,6 +16,8 @@ pub struct Person {
     http: reqwest::Client,
     /// By host and name. Ports share cookies, as in a browser.
     cookies: BTreeMap<(String, String), String>,
+    /// Every value that a cookie has had.
+    seen: Vec<(String, String)>,
     username: String,
     password: String,
 }
@@ -38,6 +40,7 @@ impl Person {
         Ok(Self {
             http,
             cookies: BTreeMap::new(),
+            seen: Vec::new(),
             username: username.to_owned(),
             password: password.to_owned(),
         })
@@ -74,6 +77,11 @@ impl Person {
         bail!("still not done after {MAX_STEPS} steps, at {address}")
     }
 
+    /// Every cookie that this browser has been given, also those that are gone.
+    pub fn every_cookie(&self) -> Vec<(String, String)> {
+        self.seen.clone()
+    }
+
     async fn send(&mut self, request: RequestBuilder, address: &Url) -> anyhow::Result<Response> {
         let host = address.host_str().context("an address without a host")?.to_owned();
         let held = self.cookies.iter().filter(|((of, _), _)| *of == host);
@@ -88,6 +96,7 @@ impl Person {
             if attributes.split(';').any(|attribute| attribute.trim().eq_ignore_ascii_case("max-age=0")) {
                 self.cookies.remove(&key);
             } else {
+                self.seen.push((key.1.clone(), value.trim().to_owned()));
                 self.cookies.insert(key, value.trim().to_owned());
             }
         }

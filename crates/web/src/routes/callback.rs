@@ -28,7 +28,9 @@ pub(crate) async fn get(
     let cookies = Cookies::new(state.cookies, &state.service, &headers);
     let trip = query.value("state").and_then(|given| cookies.trip(given));
     let Some(trip) = trip else {
-        return state.pages.problem(Problem::StrangeCallback);
+        // Another replica may have sealed it with a key that this one lacks, and would open it.
+        let lacking = state.service.missing_key().is_some();
+        return state.pages.problem(if lacking { Problem::Unavailable } else { Problem::StrangeCallback });
     };
     match state.service.pool.is_from_pool(query.value("iss")).await {
         Ok(true) => {}

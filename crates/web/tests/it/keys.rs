@@ -182,7 +182,12 @@ async fn a_replica_that_lacks_a_key_says_so() {
 
     let mut bob = Browser::of(&app, "bob");
     bob.replica = 1;
-    assert_eq!(outcome(&bob.approve(&codes).await), "approved");
+    let away = bob.authorize(&codes).await;
+    let back = local(&bob.person.visit(&away).await.unwrap());
+    bob.replica = 0;
+    assert_eq!(bob.get(&back).await.status, StatusCode::SERVICE_UNAVAILABLE, "not: begun in another browser");
+    bob.replica = 1;
+    assert_eq!(outcome(&bob.land(&back).await), "approved");
     assert_eq!(app.poll_on(0, TV, &codes).await.error(), "slow_down", "the mailbox does not open here");
     let answer = app.poll_on(1, TV, &codes).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");

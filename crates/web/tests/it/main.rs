@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod app;
+mod at_rest;
 mod attacks;
 mod audit;
 mod browser;

@@ -3,6 +3,7 @@
 mod go;
 mod oauth2_crate;
 mod readme;
+mod secrecy;
 
 use interop::{Demo, Person};
 
