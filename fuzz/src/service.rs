@@ -46,7 +46,8 @@ impl Default for Fixture {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock: Arc<dyn Clock> = Arc::new(FixedClock::default());
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(7));
-        let (pool, signer, memory) = (Arc::<Heard>::default(), Signer::default(), Arc::new(MemoryStore::default()));
+        let (pool, signer, memory) =
+            (Arc::<Heard>::default(), Signer::default(), Arc::new(MemoryStore::default()));
         let clients: Arc<Clients> = Arc::new(clients(&signer).into_iter().collect());
         let keyring = Keyring::new(Keyring::fresh_material(&*entropy)).expect("fresh keys make a keyring");
         let ports = Ports {
@@ -83,7 +84,12 @@ fn settings() -> Settings {
             auth_method: AuthMethod::None,
         },
         authorize_params: Vec::new(),
-        guess_limits: GuessLimits { per_account: 20, per_network: 60, per_browser: 10, strangers_per_network: 30 },
+        guess_limits: GuessLimits {
+            per_account: 20,
+            per_network: 60,
+            per_browser: 10,
+            strangers_per_network: 30,
+        },
         grow_user_codes: false,
         start_limits: StartLimits { per_network: 600, per_client_and_network: 400, client_alarm: 6000 },
         wrong_secret_limit: 100,

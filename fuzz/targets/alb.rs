@@ -4,8 +4,8 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use device_grant_domain::balancer::BalancerSignIn;
 use device_grant_domain::Clock;
+use device_grant_domain::balancer::BalancerSignIn;
 use device_grant_fuzz::{ISSUER, changed, halves, wait};
 use device_grant_testkit::{FixedClock, SeededEntropy, TestBalancer};
 use device_grant_upstream::{Alb, AlbConfig};

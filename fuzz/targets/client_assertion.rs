@@ -16,7 +16,8 @@ thread_local!(static OURS: RefCell<(u32, Fixture)> = RefCell::default());
 
 fn takes(ours: &Fixture, text: &str) -> bool {
     let assertion = Assertion { kind: CLIENT_ASSERTION_TYPE_JWT_BEARER, text };
-    let credentials = Credentials { assertion: Some(assertion), endpoint: "/token", ..Credentials::default() };
+    let credentials =
+        Credentials { assertion: Some(assertion), endpoint: "/token", ..Credentials::default() };
     let client = wait(ours.service.authenticate(&credentials));
     client.inspect(|client| assert_eq!(client.id.as_str(), SIGNING_CLIENT)).is_ok()
 }

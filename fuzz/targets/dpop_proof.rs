@@ -26,7 +26,10 @@ fuzz_target!(|data: &[u8]| {
         assert!(header["typ"].as_str().is_some_and(|typ| typ.to_ascii_lowercase().ends_with("dpop+jwt")));
         let jwk = &header["jwk"];
         let own = OURS.signer.jwk();
-        assert!(["kty", "crv", "x", "y"].iter().all(|member| jwk[member] == own[member]), "the key that signed");
+        assert!(
+            ["kty", "crv", "x", "y"].iter().all(|member| jwk[member] == own[member]),
+            "the key that signed"
+        );
         assert!(jwk.get("d").is_none());
         let claims = strict_json::object(claims.as_bytes()).expect("only plain JSON is taken");
         assert_eq!(claims["htm"], "POST");

@@ -30,5 +30,9 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(heard(SIGNING_CLIENT, &envelope), None, "another client's");
     assert_eq!(heard(CLIENT, &changed(&envelope, data.len())), None, "a changed one");
     assert_eq!(heard(CLIENT, &format!("{envelope}.{text}")), None, "with something behind");
-    assert_eq!(heard(CLIENT, &envelope.replacen('.', &format!(".{text}."), 1)), None, "with a key in between");
+    assert_eq!(
+        heard(CLIENT, &envelope.replacen('.', &format!(".{text}."), 1)),
+        None,
+        "with a key in between"
+    );
 });

@@ -12,7 +12,10 @@ fn check(jwk: &Value) {
     let mut more = jwk.clone();
     more["unknown"] = Value::Bool(true);
     assert_eq!(is_private(&more), is_private(jwk));
-    assert_eq!(PublicKey::read(&more).expect("members that are not known change nothing").thumbprint().as_str(), name);
+    assert_eq!(
+        PublicKey::read(&more).expect("members that are not known change nothing").thumbprint().as_str(),
+        name
+    );
 }
 
 fuzz_target!(|data: &[u8]| {

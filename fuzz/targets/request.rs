@@ -73,7 +73,8 @@ fuzz_target!(|input: (bool, &str)| OURS.with_borrow_mut(|(uses, app)| {
     }
     let (is_ours, text) = input;
     let Some(mut request) = read(text) else { return };
-    let peer: SocketAddr = if is_ours { "10.0.0.1:4711" } else { "192.0.2.1:4711" }.parse().expect("an address");
+    let peer: SocketAddr =
+        if is_ours { "10.0.0.1:4711" } else { "192.0.2.1:4711" }.parse().expect("an address");
     request.extensions_mut().insert(ConnectInfo(peer));
     let (sent, path) = (request.headers().clone(), request.uri().path().to_owned());
     let (status, body) = wait(async {

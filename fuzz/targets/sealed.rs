@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use device_grant_domain::{Keyring, Purpose, SystemEntropy};
 use libfuzzer_sys::fuzz_target;
 
-static KEYS: LazyLock<Keyring> =
-    LazyLock::new(|| Keyring::new(Keyring::fresh_material(&SystemEntropy)).expect("fresh keys make a keyring"));
+static KEYS: LazyLock<Keyring> = LazyLock::new(|| {
+    Keyring::new(Keyring::fresh_material(&SystemEntropy)).expect("fresh keys make a keyring")
+});
 
 fuzz_target!(|input: (&[u8], &[u8], u16, u8)| {
     let (text, aad, at, flip) = input;

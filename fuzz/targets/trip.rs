@@ -10,7 +10,8 @@ use libfuzzer_sys::fuzz_target;
 
 static OURS: LazyLock<(Fixture, String, String)> = LazyLock::new(|| {
     let fixture = Fixture::default();
-    let (trip, url) = wait(fixture.service.depart_to_sign_in(None, false)).expect("the pool sends nobody away");
+    let (trip, url) =
+        wait(fixture.service.depart_to_sign_in(None, false)).expect("the pool sends nobody away");
     let state = url.query_pairs().next().expect("it has a state").1.into_owned();
     let cookie = fixture.service.seal_trip(&trip);
     (fixture, state, cookie)
