@@ -23,6 +23,17 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Sees to it that there is a `cargo <name>`.
+pub(crate) fn install(name: &str) -> anyhow::Result<()> {
+    let mut version = new("cargo");
+    version.args([name, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if run(&mut version).is_ok() {
+        return Ok(());
+    }
+    println!("cargo {name} is not there: it is installed now, once");
+    run(new("cargo").args(["install", "--locked", &format!("cargo-{name}")]))
+}
+
 /// Runs a program and returns what it wrote to standard output.
 pub(crate) fn output<A: AsRef<OsStr>>(
     program: &str,

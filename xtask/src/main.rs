@@ -1,6 +1,7 @@
-//! The project's own commands: `test`, `rows`, `parts`.
+//! The project's own commands: `test`, `fuzz`, `rows`, `parts`.
 
 mod command;
+mod fuzz;
 mod parts;
 mod rows;
 mod stages;
@@ -9,8 +10,6 @@ mod workspace;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use stages::Stage;
 
 /// The project's own commands.
 #[derive(Debug, Parser)]
@@ -23,13 +22,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run every test there is, real parts included.
-    Test {
-        /// Leave out what needs the real parts (Keycloak, `DynamoDB` Local, Chromium, haproxy, Go).
-        #[arg(long, conflicts_with = "only")]
-        quick: bool,
-        /// Run these stages only.
-        #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "STAGE")]
-        only: Vec<Stage>,
+    Test(stages::Options),
+    /// Fuzz the parsers of bytes that strangers send.
+    Fuzz {
+        /// For how long each target runs.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+        /// Run these targets only.
+        #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "TARGET")]
+        only: Vec<String>,
     },
     /// Fetch the real parts that the whole-system tests run against.
     Parts,
@@ -43,7 +44,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Test { quick, only } => stages::run(quick, &only),
+        Command::Test(options) => stages::run(&options),
+        Command::Fuzz { seconds, only } => fuzz::run(seconds, &only),
         Command::Parts => parts::fetch(),
         Command::Rows { write } => rows::run(write),
     };

@@ -1,13 +1,29 @@
 //! `cargo xtask test`: the stages, and the table of how they went.
 
+mod deny;
 mod tree;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use crate::{command, parts, rows};
+
+/// Which stages run, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Leave out what needs the real parts (Keycloak, `DynamoDB` Local, Chromium, haproxy, Go).
+    #[arg(long, conflicts_with = "only")]
+    quick: bool,
+    /// Run these stages only.
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "STAGE")]
+    only: Vec<Stage>,
+    /// A clone of the `RustSec` advisory database, for machines whose network does not reach it.
+    #[arg(long, env = "ADVISORY_DB", value_name = "DIR")]
+    advisory_db: Option<PathBuf>,
+}
 
 /// One stage of the tests, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,6 +36,8 @@ pub(crate) enum Stage {
     Clippy,
     /// Crates that must not be built.
     Tree,
+    /// Licences, sources and known weaknesses of what is built.
+    Deny,
     /// `docs/conformance.md` against the tests.
     Rows,
     /// Unit, property and HTTP tests.
@@ -42,20 +60,24 @@ enum Outcome {
 }
 
 /// Runs the stages: all of them, those of `only`, or with `quick` those that need no real part.
-pub(crate) fn run(quick: bool, only: &[Stage]) -> anyhow::Result<()> {
-    let mut table = Vec::new();
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let Options { quick, only, .. } = options;
+    let (mut table, mut notes) = (Vec::new(), Vec::new());
     let mut failure = None;
     for &stage in Stage::value_variants() {
         let chosen = only.is_empty() || only.contains(&stage);
-        let outcome = if !chosen || quick && stage.needs_parts() {
+        let outcome = if !chosen || *quick && stage.needs_parts() {
             Outcome::LeftOut
         } else if failure.is_some() {
             Outcome::NotReached
         } else {
             println!("\n=== {} : {}", stage.name(), stage.help());
-            let (took, result) = timed(|| stage.run(quick));
+            let (took, result) = timed(|| stage.run(options));
             match result {
-                Ok(()) => Outcome::Passed(took),
+                Ok(note) => {
+                    notes.extend(note);
+                    Outcome::Passed(took)
+                }
                 Err(problem) => {
                     eprintln!("\n{} failed: {problem:#}", stage.name());
                     failure = Some(stage);
@@ -66,10 +88,13 @@ pub(crate) fn run(quick: bool, only: &[Stage]) -> anyhow::Result<()> {
         table.push((stage, outcome));
     }
     print_table(&table);
+    for note in notes {
+        println!("!!! {note}\n");
+    }
     if let Some(stage) = failure {
         bail!("the stage `{}` failed", stage.name());
     }
-    if quick {
+    if *quick {
         println!(
             "The real parts were left out (Keycloak, DynamoDB Local, Chromium, haproxy, Go): run without --quick."
         );
@@ -120,12 +145,16 @@ impl Stage {
         matches!(self, Self::Parts | Self::Stores | Self::E2e)
     }
 
-    fn run(self, quick: bool) -> anyhow::Result<()> {
+    /// Returns what must not go unnoticed though the stage has passed.
+    fn run(self, Options { quick, advisory_db, .. }: &Options) -> anyhow::Result<Option<String>> {
         match self {
             Self::Parts => parts::fetch(),
             Self::Fmt => cargo("fmt --all --check"),
-            Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
+            Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings")
+                // The fuzz targets are a workspace of their own: what they call must still be there.
+                .and_then(|()| cargo("check --manifest-path fuzz/Cargo.toml --locked")),
             Self::Tree => tree::check(),
+            Self::Deny => return deny::check(advisory_db.as_deref()),
             Self::Rows => rows::run(false),
             Self::Units => cargo(
                 "test --workspace --locked --exclude e2e --exclude interop --exclude device-grant-store-dynamodb",
@@ -133,10 +162,11 @@ impl Stage {
             Self::Stores => cargo("test --locked -p device-grant-store-dynamodb"),
             Self::Release => cargo("build --release --locked -p device-grant"),
             // What starts Go lies in the module `go`.
-            Self::Interop if quick => cargo("test --locked -p interop -- --skip go::"),
+            Self::Interop if *quick => cargo("test --locked -p interop -- --skip go::"),
             Self::Interop => cargo("test --locked -p interop"),
             Self::E2e => cargo("test --locked -p e2e"),
-        }
+        }?;
+        Ok(None)
     }
 }
 

@@ -280,6 +280,8 @@ impl fmt::Debug for Keyring {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn key(number: u8, purpose: Purpose, active: bool) -> KeyMaterial {
@@ -324,5 +326,21 @@ mod tests {
         assert_eq!(none.err(), Some(KeyringError::NotOneActive(Purpose::Durable)));
         let twice = [key(1, Purpose::Request, true), key(1, Purpose::Request, false)];
         assert_eq!(Keyring::new(twice).err(), Some(KeyringError::Repeated(1)));
+    }
+
+    proptest! {
+        /// What was not sealed here does not open, whatever it is; what was opens unchanged, and not with a bit flipped.
+        #[test]
+        fn only_what_was_sealed_here_opens(bytes in proptest::collection::vec(any::<u8>(), 0..80), at: prop::sample::Index, bit in 0u8..8) {
+            let keyring = keyring(1);
+            let open = |sealed: &[u8]| keyring.open(Purpose::Request, "cookie", b"", sealed);
+            prop_assert!(open(&bytes).is_err());
+            prop_assert!(open(&[&[1], bytes.as_slice()].concat()).is_err());
+            let mut sealed = keyring.seal(Purpose::Request, "cookie", b"", &bytes);
+            prop_assert_eq!(open(&sealed).unwrap(), bytes);
+            let at = at.index(sealed.len());
+            sealed[at] ^= 1 << bit;
+            prop_assert!(open(&sealed).is_err());
+        }
     }
 }

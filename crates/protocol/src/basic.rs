@@ -51,6 +51,8 @@ impl BasicCredentials {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn header(scheme: &str, halves: &str) -> Vec<u8> {
@@ -89,5 +91,25 @@ mod tests {
                 .is_err()
         );
         assert!(BasicCredentials::parse(&header("Basic", "a:100%")).unwrap().decoded.is_none());
+    }
+
+    proptest! {
+        /// CA-02: whatever the halves hold, form-encoded they come through, and as they are too.
+        #[test]
+        fn any_halves_survive_the_way_over_the_wire(id in "\\PC{1,20}", secret in "\\PC{0,40}") {
+            let encode = |half: &str| url::form_urlencoded::byte_serialize(half.as_bytes()).collect::<String>();
+            let sent = header("Basic", &format!("{}:{}", encode(&id), encode(&secret)));
+            let read = BasicCredentials::parse(&sent).unwrap();
+            let (decoded, decoded_secret) = read.decoded.as_ref().unwrap();
+            prop_assert_eq!((decoded, decoded_secret.expose()), (&id, secret.as_str()));
+            prop_assert_eq!((read.raw.0.clone(), read.raw.1.expose().to_owned()), (encode(&id), encode(&secret)));
+        }
+
+        /// CA-03: whatever comes, nothing panics.
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = BasicCredentials::parse(&bytes);
+            let _ = BasicCredentials::parse(format!("Basic {}", BASE64_STANDARD.encode(&bytes)).as_bytes());
+        }
     }
 }

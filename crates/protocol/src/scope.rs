@@ -103,6 +103,8 @@ impl fmt::Display for Scope {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// DA-09: quotes, backslashes, control characters and doubled spaces are no scope.
@@ -124,5 +126,19 @@ mod tests {
     #[test]
     fn order_and_repeats_say_nothing() {
         assert_eq!("a b a".parse::<Scope>().unwrap(), "b a".parse().unwrap());
+    }
+
+    proptest! {
+        /// DA-09: what is taken has one form, which is taken again and says the same.
+        #[test]
+        fn a_scope_has_one_form(text in "([!#-\\[\\]-~]{1,6}|[a-c]| ){0,12}|\\PC{0,20}") {
+            if let Ok(scope) = text.parse::<Scope>() {
+                let written = scope.to_string();
+                let again: Scope = written.parse().unwrap();
+                prop_assert_eq!(again.to_string(), written);
+                prop_assert!(text.split(' ').filter(|token| !token.is_empty()).all(|token| again.contains(token)));
+                prop_assert!(again.within(&scope) && scope.within(&again));
+            }
+        }
     }
 }

@@ -153,3 +153,32 @@ fn is_key_id(kid: &str) -> bool {
             .enumerate()
             .all(|(at, byte)| if dashes.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The id of a key becomes a part of a URL: nothing that leads elsewhere is one.
+        #[test]
+        fn only_a_uuid_is_a_key_id(text in "\\PC{36}", uuid in "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", odd in "[^0-9a-fA-F-]", at in 0usize..36) {
+            prop_assert!(is_key_id(&uuid));
+            prop_assert!(!is_key_id(&text) || text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()));
+            let other: String = uuid.chars().enumerate().flat_map(|(own, c)| if own == at { odd.chars().collect() } else { vec![c] }).collect();
+            prop_assert!(!is_key_id(&other), "{}", other);
+        }
+
+        /// Whatever stands in a part of the header, nothing panics; padded or not it says the same.
+        #[test]
+        fn padding_changes_nothing(text in "\\PC{0,40}", member in "\\PC{0,20}") {
+            let _ = part(&text);
+            let json = serde_json::json!({ "exp": member, "a": text }).to_string();
+            let padded = base64::prelude::BASE64_URL_SAFE.encode(json);
+            let (one, other) = (part(&padded).unwrap(), part(padded.trim_end_matches('=')).unwrap());
+            prop_assert_eq!(one.get("a"), other.get("a"));
+            prop_assert_eq!(time(&one, "exp"), member.parse().ok().map(Timestamp::from_secs));
+        }
+    }
+}

@@ -15,6 +15,8 @@ mod client_keys;
 mod config;
 mod discovery;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod id_token;
 mod keys;

@@ -124,6 +124,7 @@ fn algorithms(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -254,5 +255,18 @@ mod tests {
         assert!(pairwise(json!(["pairwise"])));
         assert!(!pairwise(json!(["public", "pairwise"])));
         assert!(!pairwise(json!([])));
+    }
+
+    proptest! {
+        /// UP-04, UP-07: whatever stands for an endpoint, none that is taken is unsafe; and no bytes make the reader panic.
+        #[test]
+        fn no_accepted_endpoint_is_unsafe(scheme in "(https?|ftp|HTTPS)?:?/{0,3}", rest in "[a-z0-9.:@/?#\\[\\] %]{0,20}", bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Provider::accept(&bytes, &OidcPoolConfig::new(ISSUER));
+            if let Ok(provider) = judged(&json!({ "token_endpoint": format!("{scheme}{rest}") })) {
+                let url = provider.token_endpoint;
+                prop_assert!(url.scheme() == "https" && url.has_host() && url.fragment().is_none(), "{}", url);
+                prop_assert!(url.username().is_empty() && url.password().is_none(), "{}", url);
+            }
+        }
     }
 }

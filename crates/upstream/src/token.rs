@@ -159,6 +159,7 @@ fn scope(list: &str) -> Option<Scope> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -264,5 +265,19 @@ mod tests {
         assert!(all.refresh_token.unwrap().matches("r") && all.id_token.unwrap().matches("i"));
         let odd = read(&json!({ "access_token": "a", "expires_in": -1, "scope": "\u{e9}" })).unwrap();
         assert!(odd.expires_in.is_none() && odd.scope.is_none());
+    }
+
+    proptest! {
+        /// UP-07, UP-08: whatever the pool answers, nothing panics and none of it is repeated.
+        #[test]
+        fn no_answer_is_repeated(status in 200u16..600, name in "(error|access_token|token_type|scope|expires_in)", body in "\\PC{0,60}") {
+            let _ = answered(status, true, &body).as_ref().map(response);
+            let text = json!({ name.as_str(): "marker", "x": body }).to_string();
+            let words = match answered(status, true, &text) {
+                Ok(members) => response(&members).err().map(str::to_owned),
+                Err(trouble) => Some(format!("{trouble:?}")),
+            };
+            prop_assert!(words.is_none_or(|words| !words.contains("marker")));
+        }
     }
 }

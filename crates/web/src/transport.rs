@@ -143,3 +143,34 @@ fn is_host(value: &HeaderValue) -> bool {
     let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
     !host.is_empty() && host == authority.host() && is_port
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// SEC-13: what strangers write to the left of our proxy's word changes nothing.
+        #[test]
+        fn the_nearest_proxy_is_heard(left in "[ -~]{0,20}", line in "[ -~]{0,20}") {
+            for (word, arrival) in [("https", Arrival::Secure), ("HTTPS ", Arrival::Secure), ("http", Arrival::Plain), ("", Arrival::Plain)] {
+                let mut headers = HeaderMap::new();
+                headers.append(FORWARDED_PROTO, HeaderValue::from_str(&line).unwrap());
+                headers.append(FORWARDED_PROTO, HeaderValue::from_str(&format!("{left},{word}")).unwrap());
+                prop_assert_eq!(said_by_proxy(&headers), arrival);
+            }
+        }
+
+        /// HI-10: what is taken for a host is a host and perhaps a port: no user, no path, nothing around it.
+        #[test]
+        fn a_host_is_nothing_else(host in "[a-z0-9.:@/?#\\[\\] -]{0,24}", name in "[a-z0-9-]{1,12}(\\.[a-z]{1,6})?", port: u16) {
+            let is = |text: &str| HeaderValue::from_str(text).is_ok_and(|value| is_host(&value));
+            prop_assert!(!is(&host) || !host.contains(['@', '/', '?', '#', ' ']), "{}", host);
+            let [with_port, odd_port] = [format!("{name}:{port}"), format!("{name}:{port}x")];
+            prop_assert!(is(&name) && is(&with_port) && !is(&odd_port), "{}", with_port);
+            let with_user = format!("{host}@{name}");
+            prop_assert!(!is(&with_user), "{}", with_user);
+        }
+    }
+}

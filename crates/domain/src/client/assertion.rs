@@ -205,6 +205,7 @@ impl From<Refused> for Trouble {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Map, json};
 
     use super::*;
@@ -291,6 +292,18 @@ mod tests {
         assert_ne!(once, OnceKey::assertion(&"t".parse().unwrap(), "v1"));
         for jti in [json!(null), json!(""), json!(7)] {
             assert!(judged(&json!({ "jti": jti }), &[ISSUER]).is_err(), "{jti}");
+        }
+    }
+
+    proptest! {
+        /// CA-11, CA-12: whatever stands in a claim, judging does not panic, and nobody else is let in by it.
+        #[test]
+        fn no_claim_lets_another_in(name in "(iss|sub|aud|exp|nbf|iat|jti)", text in "\\PC{0,20}", number: f64) {
+            for value in [json!(text), json!(number), json!([text, number]), json!({ "a": text })] {
+                let good = judged(&json!({ name.as_str(): value }), &[ISSUER]);
+                let is_whose = ["iss", "sub", "aud"].contains(&name.as_str());
+                prop_assert!(!is_whose || good.is_err(), "{} {}", name, value);
+            }
         }
     }
 }

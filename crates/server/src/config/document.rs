@@ -43,6 +43,25 @@ impl Document {
             Some(path) => read(path, &mut problems),
             None => (Place::Nowhere, Table::new()),
         };
+        Self::of(place, table, problems, environment)
+    }
+
+    /// The same for the text of a file.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn load_text(text: &str, environment: &Environment) -> Self {
+        let mut problems = Problems::default();
+        let (place, table) = taken("text", value::read_file("text", text), &mut problems);
+        Self::of(place, table, problems, environment)
+    }
+
+    /// Whether any setting names a file to be read.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn names_files(&self) -> bool {
+        let mut all = self.clients.iter().chain([&self.service]);
+        all.any(|settings| settings.values.good.keys().any(|path| path.ends_with("file")))
+    }
+
+    fn of(place: Place, table: Table, mut problems: Problems, environment: &Environment) -> Self {
         let unreadable = !problems.list.is_empty();
         let mut values = Values::default();
         let mut clients = Vec::new();
@@ -167,13 +186,18 @@ impl Settings {
 
 fn read(path: &Path, problems: &mut Problems) -> (Place, Table) {
     let name = path.display().to_string();
-    let place = Place::File(name.as_str().into());
     let table = match std::fs::read_to_string(path) {
         Ok(text) => value::read_file(&name, &text),
         Err(error) => {
-            Err(Box::new(Problem::new(place.clone(), "", error.to_string(), "a file that can be read")))
+            let place = Place::File(name.as_str().into());
+            Err(Box::new(Problem::new(place, "", error.to_string(), "a file that can be read")))
         }
     };
+    taken(&name, table, problems)
+}
+
+fn taken(name: &str, table: Result<Table, Box<Problem>>, problems: &mut Problems) -> (Place, Table) {
+    let place = Place::File(name.into());
     match table {
         Ok(table) => (place, table),
         Err(problem) => {

@@ -127,7 +127,18 @@ impl Registrations {
 
 /// The whole configuration, or every problem in it.
 pub(crate) fn load(file: Option<&Path>, environment: &Environment) -> Result<Config, WrongConfiguration> {
-    let Document { service, clients, mut problems, unreadable } = Document::load(file, environment);
+    check(Document::load(file, environment))
+}
+
+/// The same for the text of a file; `None` if it names further files.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn load_text(text: &str, environment: &Environment) -> Option<Result<Config, WrongConfiguration>> {
+    let document = Document::load_text(text, environment);
+    (!document.names_files()).then(|| check(document))
+}
+
+fn check(document: Document) -> Result<Config, WrongConfiguration> {
+    let Document { service, clients, mut problems, unreadable } = document;
     if unreadable {
         return Err(problems.into());
     }

@@ -1,6 +1,7 @@
 //! What the configuration takes, and what it says of the rest.
 
 mod clients;
+mod hostile;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -59,6 +59,7 @@ fn read_hop(hop: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use ipnet::IpNet;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -95,5 +96,16 @@ mod tests {
     fn an_ipv6_sender_counts_by_its_64() {
         assert_eq!(from("2001:db8:1:2:3:4:5:6", &[], &[]), "2001:db8:1:2::/64");
         assert_eq!(from("::ffff:192.0.2.7", &[], &[]), "192.0.2.7");
+    }
+
+    proptest! {
+        /// SEC-11: whatever a stranger writes, the address that our proxy saw counts.
+        #[test]
+        fn a_stranger_cannot_hide(lines in proptest::collection::vec("[0-9a-f:., \\[\\]x]{0,40}", 0..4), left in "[0-9., ]{0,20}") {
+            let last = format!("{left},198.51.100.1");
+            let forwarded: Vec<&str> = lines.iter().map(String::as_str).chain([last.as_str()]).collect();
+            prop_assert_eq!(from("10.0.0.1", &forwarded, &["10.0.0.0/8"]), "198.51.100.1");
+            prop_assert_eq!(from("203.0.113.9", &forwarded, &["10.0.0.0/8"]), "203.0.113.9");
+        }
     }
 }

@@ -1,0 +1,128 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use device_grant_domain::client::{
+    Audience, ClientAuth, Clients, DeviceClient, Grants, KeySource, PoolBinding, PrivateKeyJwt, TokenSet,
+};
+use device_grant_domain::codes::CodeFormat;
+use device_grant_domain::dpop::{Dpop, DpopSettings};
+use device_grant_domain::jws::SigningAlgorithm;
+use device_grant_domain::limits::StartLimits;
+use device_grant_domain::policy::Policies;
+use device_grant_domain::pool::PoolClient;
+use device_grant_domain::store::Consistency;
+use device_grant_domain::{Clock, DeviceGrant, Entropy, GuessLimits, Keyring, Ports, Settings};
+use device_grant_protocol::AuthMethod;
+use device_grant_store_embedded::MemoryStore;
+use device_grant_testkit::{FixedClock, SeededEntropy};
+use device_grant_upstream::RemoteKeys;
+
+use crate::{Heard, Signer};
+
+/// Where the service is.
+pub const PUBLIC_URL: &str = "https://login.example.com";
+/// The pool.
+pub const ISSUER: &str = "https://pool.example/realm";
+/// A public client that may use proofs.
+pub const CLIENT: &str = "tv";
+/// A client that authenticates with the key of [`Fixture::signer`].
+pub const SIGNING_CLIENT: &str = "signing-tv";
+
+/// A service that talks to nobody.
+pub struct Fixture {
+    /// It.
+    pub service: Arc<DeviceGrant>,
+    /// What its pool heard.
+    pub pool: Arc<Heard>,
+    /// The key of [`SIGNING_CLIENT`].
+    pub signer: Signer,
+    /// The clients, by name.
+    pub clients: Arc<Clients>,
+}
+
+impl Default for Fixture {
+    fn default() -> Self {
+        // A second provider is refused, and the first is the same one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let clock: Arc<dyn Clock> = Arc::new(FixedClock::default());
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(7));
+        let (pool, signer, memory) =
+            (Arc::<Heard>::default(), Signer::default(), Arc::new(MemoryStore::default()));
+        let clients: Arc<Clients> = Arc::new(clients(&signer).into_iter().collect());
+        let keyring = Keyring::new(Keyring::fresh_material(&*entropy)).expect("fresh keys make a keyring");
+        let ports = Ports {
+            store: memory.clone(),
+            records: memory,
+            pool: pool.clone(),
+            client_keys: Arc::new(RemoteKeys::new([], clock.clone(), &entropy).expect("no address is wrong")),
+            clock,
+            entropy,
+        };
+        let service = DeviceGrant::new(ports, Arc::new(keyring), clients.clone(), settings());
+        Self { service: Arc::new(service), pool, signer, clients }
+    }
+}
+
+impl Fixture {
+    /// The client `id`.
+    pub fn client(&self, id: &str) -> Arc<DeviceClient> {
+        self.clients.find(&id.parse().expect("it is a client_id")).expect("it is a client of ours")
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        public_url: PUBLIC_URL.parse().expect("a constant URL"),
+        device_code: CodeFormat::device_code("#aA", 64).expect("a good format"),
+        user_code: CodeFormat::user_code("#B", 8, true).expect("a good format"),
+        lifetime: Duration::from_mins(30),
+        interval: 5,
+        poll_reads: Consistency::Eventual,
+        service_client: PoolClient {
+            client_id: "service".to_owned(),
+            secret: None,
+            auth_method: AuthMethod::None,
+        },
+        authorize_params: Vec::new(),
+        guess_limits: GuessLimits {
+            per_account: 20,
+            per_network: 60,
+            per_browser: 10,
+            strangers_per_network: 30,
+        },
+        grow_user_codes: false,
+        start_limits: StartLimits { per_network: 600, per_client_and_network: 400, client_alarm: 6000 },
+        wrong_secret_limit: 100,
+        leeway: Duration::from_mins(1),
+        assertion_life: Duration::from_mins(10),
+        dpop: DpopSettings { nonce: false, proof_life: Duration::from_mins(1) },
+        min_trip: Duration::from_secs(30),
+        exchange_deadline: Duration::from_secs(10),
+        store_deadline: Duration::from_secs(3),
+        clock_skew: Duration::from_secs(2),
+    }
+}
+
+fn clients(signer: &Signer) -> [DeviceClient; 2] {
+    let client = |id: &str, auth| DeviceClient {
+        id: id.parse().expect("it is a client_id"),
+        name: id.to_owned(),
+        auth,
+        pool_client: PoolBinding::Shared,
+        scopes: "openid profile".parse().expect("a good scope"),
+        default_scope: "openid".parse().expect("a good scope"),
+        extra_scopes: "".parse().expect("a good scope"),
+        token_set: TokenSet { id: true, refresh: true },
+        lifetime: None,
+        grants: Grants { device_code: true, refresh_token: true },
+        starts_per_minute: None,
+        policies: Policies::default(),
+        dpop: Dpop::Optional,
+    };
+    let method = PrivateKeyJwt {
+        keys: KeySource::Registered(Arc::new(signer.key_set())),
+        algorithms: SigningAlgorithm::ALL.to_vec(),
+        audience: Audience::Endpoint,
+    };
+    [client(CLIENT, ClientAuth::None), client(SIGNING_CLIENT, ClientAuth::PrivateKeyJwt(method))]
+}
