@@ -82,6 +82,22 @@ async fn neither_another_session_nor_another_account_brings_more_guesses() {
     assert!(matches!(other_account, Entry::TooMany), "{other_account:?}");
 }
 
+/// UC-07: what a browser session full of somebody's misses refuses costs the account nothing that is refused there.
+#[tokio::test]
+async fn a_refusal_takes_no_guess() {
+    let app = TestApp::with(limits(3, 1000)).await;
+    for n in 0..3 {
+        enter(&app, (&n.to_string(), "one-browser", "a"), WRONG).await;
+    }
+    for _ in 0..3 {
+        assert!(matches!(enter(&app, ("ann", "one-browser", "a"), WRONG).await, Entry::TooMany));
+    }
+    for _ in 0..3 {
+        assert!(matches!(enter(&app, ("ann", "anns-phone", "a"), WRONG).await, Entry::NoMatch));
+    }
+    assert!(matches!(enter(&app, ("ann", "anns-phone", "a"), WRONG).await, Entry::TooMany));
+}
+
 /// UC-06, UC-07: a network's count stops those who have missed, and nobody else: people behind one carrier's address
 /// still get in, each with one miss to spare.
 #[tokio::test]

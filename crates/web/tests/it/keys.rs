@@ -5,6 +5,7 @@ use device_grant_domain::{KeyMaterial, Purpose, Timestamp};
 
 use super::app::*;
 use super::browser::{Browser, local, outcome, text};
+use super::registry;
 
 const REPLICAS: usize = 3;
 
@@ -86,11 +87,12 @@ impl<'a> Login<'a> {
     }
 }
 
-/// ST-11: a rotation, replica by replica, with logins and refreshes under way at every point of it: none is lost, and once
-/// the old keys are gone nothing depends on them.
+/// ST-11, CA-15: a rotation, replica by replica, with logins, refreshes and client authentications under way at every point
+/// of it: none is lost, and once the old keys are gone nothing depends on them.
 #[tokio::test]
 async fn a_rolling_rotation_loses_nobody() {
     let app = three().await;
+    let secret = registry::register(&app).await;
     let added = with_second(&app.keys);
     let activated = activated(&added, app.services[0].clock.now());
     let retired = without_first(&activated, Purpose::Request);
@@ -109,6 +111,12 @@ async fn a_rolling_rotation_loses_nobody() {
                 assert_eq!(app.services[service].missing_key(), None);
             }
             logins.push(Login::start(&app, replica).await);
+            for other in 0..REPLICAS {
+                let known = registry::start(&app, other, secret.expose()).await;
+                assert_eq!(known.status, StatusCode::OK, "{known:?}");
+                settled(&app).await;
+                registry::know(&app, &registry::stored(&app).await.secrets);
+            }
             refresh_tokens = refresh(&app, refresh_tokens, replica).await;
             refresh_tokens.extend(step(&app, &mut logins).await);
         }
@@ -120,10 +128,20 @@ async fn a_rolling_rotation_loses_nobody() {
     // Every token was sealed anew at its refresh, so the old durable key can go as well.
     let refreshed = refresh(&app, refresh_tokens, 0).await;
     let last = without_first(&app_keys(&app), Purpose::Durable);
+    assert_eq!(registry::stored(&app).await.secrets[0].key, 2);
     for service in &app.services {
         service.keyring.replace(last.clone()).unwrap();
     }
+    assert_eq!(registry::start(&app, 2, secret.expose()).await.status, StatusCode::OK);
     assert_eq!(refresh(&app, refreshed, 1).await.len(), 3 * REPLICAS);
+}
+
+/// What was begun beside an answer is done.
+async fn settled(app: &TestApp) {
+    for service in &app.services {
+        service.tasks.close();
+        service.tasks.wait().await;
+    }
 }
 
 fn app_keys(app: &TestApp) -> Vec<KeyMaterial> {

@@ -16,7 +16,7 @@ fn speaker() -> ClientId {
 }
 
 /// The speaker, registered with these secrets, known to every replica.
-fn know(app: &TestApp, secrets: &[StoredSecret]) {
+pub fn know(app: &TestApp, secrets: &[StoredSecret]) {
     for service in &app.services {
         let known = service.clients.all().into_iter().map(|client| {
             if client.id.as_str() != SPEAKER {
@@ -31,12 +31,12 @@ fn know(app: &TestApp, secrets: &[StoredSecret]) {
     }
 }
 
-async fn start(app: &TestApp, replica: usize, secret: &str) -> Answer {
+pub async fn start(app: &TestApp, replica: usize, secret: &str) -> Answer {
     app.send_to(replica, with_basic(post("/device_authorization", &[]), SPEAKER, secret)).await
 }
 
 /// Registers the speaker with a fresh secret.
-async fn register(app: &TestApp) -> ClientSecret {
+pub async fn register(app: &TestApp) -> ClientSecret {
     let secret = registry::fresh_secret(&SystemEntropy);
     let service = &app.services[0];
     let registration = Registration {
@@ -49,7 +49,7 @@ async fn register(app: &TestApp) -> ClientSecret {
     secret
 }
 
-async fn stored(app: &TestApp) -> Registration {
+pub async fn stored(app: &TestApp) -> Registration {
     registry::find(&*app.services[0].records, &speaker()).await.unwrap().unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod attacks;
+mod callbacks;
 mod parts;
 mod sessions;
 mod store;
