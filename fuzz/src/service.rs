@@ -1,20 +1,16 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use device_grant_domain::client::{
     Audience, ClientAuth, Clients, DeviceClient, Grants, KeySource, PoolBinding, PrivateKeyJwt, TokenSet,
 };
-use device_grant_domain::codes::CodeFormat;
-use device_grant_domain::dpop::{Dpop, DpopSettings};
+use device_grant_domain::dpop::Dpop;
 use device_grant_domain::jws::SigningAlgorithm;
-use device_grant_domain::limits::StartLimits;
 use device_grant_domain::policy::Policies;
 use device_grant_domain::pool::PoolClient;
-use device_grant_domain::store::Consistency;
-use device_grant_domain::{Clock, DeviceGrant, Entropy, GuessLimits, Keyring, Ports, Settings};
+use device_grant_domain::{Clock, DeviceGrant, Entropy, Keyring, Ports};
 use device_grant_protocol::AuthMethod;
 use device_grant_store_embedded::MemoryStore;
-use device_grant_testkit::{FixedClock, SeededEntropy};
+use device_grant_testkit::{FixedClock, SeededEntropy, settings};
 use device_grant_upstream::RemoteKeys;
 
 use crate::{Heard, Signer};
@@ -58,7 +54,12 @@ impl Default for Fixture {
             clock,
             entropy,
         };
-        let service = DeviceGrant::new(ports, Arc::new(keyring), clients.clone(), settings());
+        let service = DeviceGrant::new(
+            ports,
+            Arc::new(keyring),
+            clients.clone(),
+            settings(PUBLIC_URL, service_client()),
+        );
         Self { service: Arc::new(service), pool, signer, clients }
     }
 }
@@ -70,37 +71,8 @@ impl Fixture {
     }
 }
 
-fn settings() -> Settings {
-    Settings {
-        public_url: PUBLIC_URL.parse().expect("a constant URL"),
-        device_code: CodeFormat::device_code("#aA", 64).expect("a good format"),
-        user_code: CodeFormat::user_code("#B", 8, true).expect("a good format"),
-        lifetime: Duration::from_mins(30),
-        interval: 5,
-        poll_reads: Consistency::Eventual,
-        service_client: PoolClient {
-            client_id: "service".to_owned(),
-            secret: None,
-            auth_method: AuthMethod::None,
-        },
-        authorize_params: Vec::new(),
-        guess_limits: GuessLimits {
-            per_account: 20,
-            per_network: 60,
-            per_browser: 10,
-            strangers_per_network: 30,
-        },
-        grow_user_codes: false,
-        start_limits: StartLimits { per_network: 600, per_client_and_network: 400, client_alarm: 6000 },
-        wrong_secret_limit: 100,
-        leeway: Duration::from_mins(1),
-        assertion_life: Duration::from_mins(10),
-        dpop: DpopSettings { nonce: false, proof_life: Duration::from_mins(1) },
-        min_trip: Duration::from_secs(30),
-        exchange_deadline: Duration::from_secs(10),
-        store_deadline: Duration::from_secs(3),
-        clock_skew: Duration::from_secs(2),
-    }
+fn service_client() -> PoolClient {
+    PoolClient { client_id: "service".to_owned(), secret: None, auth_method: AuthMethod::None }
 }
 
 fn clients(signer: &Signer) -> [DeviceClient; 2] {

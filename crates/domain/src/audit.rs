@@ -63,31 +63,31 @@ impl<'a> About<'a> {
     }
 }
 
+/// A line of the trail; its level has to be known when it is compiled.
+macro_rules! line {
+    ($level:expr, $service:expr, $event:expr, $outcome:expr, $about:expr) => {
+        tracing::event!(
+            target: "device_grant::audit",
+            $level,
+            event = $event.name(),
+            outcome = $outcome,
+            request = $about.request.map(tracing::field::display),
+            client = $about.client.map(tracing::field::display),
+            network = $about.network.map(Network::coarse),
+            account = $about.account.map(|account| $service.account_hash(account)),
+        )
+    };
+}
+
 impl DeviceGrant {
     /// Writes a line.
     pub(crate) fn audit(&self, event: Event, outcome: &'static str, about: About<'_>) {
-        tracing::info!(
-            target: "device_grant::audit",
-            event = event.name(),
-            outcome,
-            request = about.request.map(tracing::field::display),
-            client = about.client.map(tracing::field::display),
-            network = about.network.map(Network::coarse),
-            account = about.account.map(|account| self.account_hash(account)),
-        );
+        line!(tracing::Level::INFO, self, event, outcome, about);
     }
 
     /// Writes a line that somebody should look at.
     pub(crate) fn audit_alarm(&self, event: Event, outcome: &'static str, about: About<'_>) {
-        tracing::warn!(
-            target: "device_grant::audit",
-            event = event.name(),
-            outcome,
-            request = about.request.map(tracing::field::display),
-            client = about.client.map(tracing::field::display),
-            network = about.network.map(Network::coarse),
-            account = about.account.map(|account| self.account_hash(account)),
-        );
+        line!(tracing::Level::WARN, self, event, outcome, about);
     }
 
     fn account_hash(&self, account: &str) -> String {

@@ -25,6 +25,16 @@ impl RecordKind {
             Self::Key => "K#",
         }
     }
+
+    /// The key of the record `id` in a store that keeps all kinds in one table.
+    pub fn key(self, id: &str) -> String {
+        format!("{}{id}", self.prefix())
+    }
+
+    /// The id of the record whose key this is; the kind is its own.
+    pub fn id_of(self, key: &str) -> &str {
+        &key[self.prefix().len()..]
+    }
 }
 
 /// A record as it stands in the store.

@@ -12,7 +12,7 @@ use crate::store::DynamoDbStore;
 #[async_trait]
 impl RecordStore for DynamoDbStore {
     async fn record(&self, kind: RecordKind, id: &str) -> Result<Option<Record>, Unavailable> {
-        let key = key(kind, id);
+        let key = kind.key(id);
         let item = self.table.get(&key, true).await?;
         Ok(item.map(|item| decode(&self.table.name, &key, &item)).transpose()?)
     }
@@ -34,7 +34,7 @@ impl RecordStore for DynamoDbStore {
             let item = item.map_err(|error| unavailable("Scan", &error))?;
             let key = item.get("pk").and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
             let record = decode(&self.table.name, &key, &item)?;
-            records.push((key[kind.prefix().len()..].to_owned(), record));
+            records.push((kind.id_of(&key).to_owned(), record));
         }
         records.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(records)
@@ -49,7 +49,7 @@ impl RecordStore for DynamoDbStore {
     ) -> Result<bool, Unavailable> {
         let op = self.op();
         let item = [
-            Some(("pk", text(key(kind, id)))),
+            Some(("pk", text(kind.key(id)))),
             Some(("version", number(replaces + 1))),
             Some(("data", text(data))),
             Some(("op", text(&op))),
@@ -70,15 +70,11 @@ impl RecordStore for DynamoDbStore {
             .client
             .delete_item()
             .table_name(&self.table.name)
-            .key("pk", text(key(kind, id)))
+            .key("pk", text(kind.key(id)))
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld);
         let removed = delete.send().await.map_err(|error| unavailable("DeleteItem", &error))?;
         Ok(removed.attributes.is_some())
     }
-}
-
-fn key(kind: RecordKind, id: &str) -> String {
-    format!("{}{id}", kind.prefix())
 }
 
 fn decode(table: &str, key: &str, item: &Item) -> Result<Record, Fault> {

@@ -13,7 +13,7 @@ use crate::worker::Fault;
 #[async_trait]
 impl RecordStore for EmbeddedStore {
     async fn record(&self, kind: RecordKind, id: &str) -> Result<Option<Record>, Unavailable> {
-        let key = key(kind, id);
+        let key = kind.key(id);
         Ok(self.reader.call(move |connection| find(connection, &key)).await?)
     }
 
@@ -28,7 +28,7 @@ impl RecordStore for EmbeddedStore {
         (data, replaces): (&str, u64),
         forget_at: Option<Timestamp>,
     ) -> Result<bool, Unavailable> {
-        let (key, data) = (key(kind, id), data.to_owned());
+        let (key, data) = (kind.key(id), data.to_owned());
         let done = self.writer.call(move |connection| {
             let replaces = i64::try_from(replaces).unwrap_or(i64::MAX);
             let forget_at = forget_at.map(millis);
@@ -43,16 +43,12 @@ impl RecordStore for EmbeddedStore {
     }
 
     async fn remove_record(&self, kind: RecordKind, id: &str) -> Result<bool, Unavailable> {
-        let key = key(kind, id);
+        let key = kind.key(id);
         let done = self.writer.call(move |connection| {
             Ok(connection.prepare_cached("DELETE FROM records WHERE id = ?1")?.execute([key])? == 1)
         });
         Ok(done.await?)
     }
-}
-
-fn key(kind: RecordKind, id: &str) -> String {
-    format!("{}{id}", kind.prefix())
 }
 
 fn find(connection: &Connection, key: &str) -> Result<Option<Record>, Fault> {
@@ -68,7 +64,7 @@ fn all(connection: &Connection, kind: RecordKind) -> Result<Vec<(String, Record)
     let mut records = Vec::new();
     for row in rows {
         let (key, version, data): (String, i64, String) = row?;
-        records.push((key[kind.prefix().len()..].to_owned(), record(version, data)));
+        records.push((kind.id_of(&key).to_owned(), record(version, data)));
     }
     Ok(records)
 }

@@ -1,11 +1,13 @@
-//! A clock that stands still, entropy from a seed, and the store suite: for tests only.
+//! A clock that stands still, entropy from a seed, settings and the store suite: for tests only.
 
 mod balancer;
 mod faulty_store;
 pub mod parts;
+mod settings;
 pub mod store_suite;
 mod time;
 
 pub use balancer::TestBalancer;
 pub use faulty_store::{Call, FaultyStore, StoreFault};
+pub use settings::settings;
 pub use time::{FixedClock, SeededEntropy};

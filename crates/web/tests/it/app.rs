@@ -13,16 +13,13 @@ use device_grant_dev_pool::{DevClient, DevPool, DevPoolConfig, LoopbackPool};
 use device_grant_domain::client::{
     ClientAuth, ClientKeys, Clients, DeviceClient, Grants, PoolBinding, TokenSet,
 };
-use device_grant_domain::codes::CodeFormat;
-use device_grant_domain::dpop::{Dpop, DpopSettings};
-use device_grant_domain::limits::StartLimits;
+use device_grant_domain::dpop::Dpop;
 use device_grant_domain::policy::Policies;
 use device_grant_domain::pool::PoolClient;
-use device_grant_domain::store::Consistency;
-use device_grant_domain::{Clock, DeviceGrant, Entropy, GuessLimits, KeyMaterial, Keyring, Ports, Settings};
+use device_grant_domain::{Clock, DeviceGrant, Entropy, KeyMaterial, Keyring, Ports, Settings};
 use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_store_embedded::MemoryStore;
-use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy};
+use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy, settings};
 use device_grant_upstream::{OidcPool, OidcPoolConfig, RemoteKeys};
 use device_grant_web::{Health, OnStoreFailure, SessionLimits, SignIn, WebConfig, router};
 use http_body_util::BodyExt;
@@ -143,7 +140,7 @@ impl TestApp {
         let memory = Arc::new(MemoryStore::default());
         let store = Arc::new(FaultyStore::new(memory.clone()));
         let keys = Keyring::fresh_material(&*entropy);
-        let mut settings = settings();
+        let mut settings = settings(PUBLIC_URL, pool_client("service", "service-secret"));
         (options.settings)(&mut settings);
         let mut clients = clients();
         (options.clients)(&mut clients);
@@ -317,35 +314,6 @@ fn pool_client(id: &str, secret: &str) -> PoolClient {
         client_id: id.to_owned(),
         secret: Some(ClientSecret::new(secret)),
         auth_method: AuthMethod::ClientSecretBasic,
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        public_url: PUBLIC_URL.parse().unwrap(),
-        device_code: CodeFormat::device_code("#aA", 64).unwrap(),
-        user_code: CodeFormat::user_code("#B", 8, true).unwrap(),
-        lifetime: Duration::from_mins(30),
-        interval: 5,
-        poll_reads: Consistency::Eventual,
-        service_client: pool_client("service", "service-secret"),
-        authorize_params: Vec::new(),
-        guess_limits: GuessLimits {
-            per_account: 20,
-            per_network: 60,
-            per_browser: 10,
-            strangers_per_network: 30,
-        },
-        grow_user_codes: false,
-        start_limits: StartLimits { per_network: 600, per_client_and_network: 400, client_alarm: 6000 },
-        wrong_secret_limit: 100,
-        leeway: Duration::from_mins(1),
-        assertion_life: Duration::from_mins(10),
-        dpop: DpopSettings { nonce: false, proof_life: Duration::from_mins(1) },
-        min_trip: Duration::from_secs(30),
-        exchange_deadline: Duration::from_secs(10),
-        store_deadline: Duration::from_secs(3),
-        clock_skew: Duration::from_secs(2),
     }
 }
 

@@ -1,10 +1,10 @@
 //! How device clients prove themselves, as it is written.
 
-use device_grant_domain::client::{Audience, ClientAuth, KeySource, PrivateKeyJwt, SecretHash};
+use device_grant_domain::client::{Audience, ClientAuth, KeySource, PoolBinding, PrivateKeyJwt, SecretHash};
 use device_grant_domain::dpop::Dpop;
 use device_grant_domain::jws::SigningAlgorithm;
 
-use super::{GOOD, Written, good, only_problem, plain_hash, problems};
+use super::{GOOD, Written, good, only_problem, problems};
 
 /// The key of RFC 7517 appendix A.1, and its private half of appendix A.2.
 const PUBLIC: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
@@ -151,4 +151,69 @@ fn proofs_are_switched_on_where_they_can_bind() {
     );
     let settings = good(&format!("{GOOD}[dpop]\nnonce = true\nproof_life_s = 30")).settings.dpop;
     assert_eq!((settings.nonce, settings.proof_life.as_secs()), (true, 30));
+}
+
+fn plain_hash(hash: SecretHash) -> [u8; 32] {
+    match hash {
+        SecretHash::Plain(hash) => hash,
+        SecretHash::Keyed { .. } => panic!("the configuration keys no hash"),
+    }
+}
+
+#[test]
+fn clients_prove_themselves_in_the_ways_that_are_written() {
+    let auth = |lines: &str| {
+        let text = GOOD.replace("auth_method = \"none\"\n", lines);
+        good(&text).clients[0].auth.clone()
+    };
+    assert!(matches!(auth("auth_method = \"none\"\n"), ClientAuth::None));
+    let plain = auth("secret = \"s\"\n");
+    assert!(matches!(plain, ClientAuth::Secret { post: true, .. }));
+    let basic = auth("secret = \"s\"\nauth_method = \"client_secret_basic\"\n");
+    assert!(matches!(basic, ClientAuth::Secret { post: false, .. }));
+    let file = Written::new("s\n");
+    let hash = "043a718774c572bd8a25adbeb1bfcd5c0256ae11cecf9f9c3f925d0e52beaf89";
+    for lines in [format!("secret_file = {:?}\n", file.0), format!("secret_hash = \"sha256:{hash}\"\n")] {
+        let (ClientAuth::Secret { hash: one, .. }, ClientAuth::Secret { hash: other, .. }) =
+            (auth(&lines), &plain)
+        else {
+            panic!("a secret is a secret");
+        };
+        assert_eq!(plain_hash(one), plain_hash(*other), "{lines}");
+    }
+}
+
+#[test]
+fn clients_that_contradict_themselves_are_refused() {
+    for (lines, word) in [
+        ("", "auth_method"),
+        ("auth_method = \"client_secret_post\"\n", "secret_file"),
+        ("auth_method = \"none\"\nsecret = \"s\"\n", "auth_method"),
+        ("secret = \"s\"\nsecret_file = \"x\"\n", "secret_file"),
+        ("secret_hash = \"hunter2\"\n", "secret_hash"),
+        ("secret_file = \"/no/such/file\"\n", "secret_file"),
+        ("auth_method = \"none\"\nscopes = [\"a b\"]\n", "scopes"),
+        ("auth_method = \"none\"\ndefault_scope = [\"email\"]\n", "default_scope"),
+        ("auth_method = \"none\"\ntoken_set = \"ID\"\n", "token_set"),
+        ("auth_method = \"none\"\ngrant_types = [\"password\"]\n", "grant_types"),
+        ("auth_method = \"none\"\nupstream_client_id = \"device-grant\"\n", "upstream_client_id"),
+        ("auth_method = \"none\"\nupstream_client_secret = \"s\"\n", "upstream_client_id"),
+    ] {
+        let told = problems(&GOOD.replace("auth_method = \"none\"\n", lines), &[]);
+        assert!(told.iter().any(|told| told.contains(&format!("client[1].{word}"))), "{lines}: {told:?}");
+        assert!(!told.join("\n").contains("hunter2"), "a secret in the wrong place stays one");
+    }
+}
+
+#[test]
+fn a_pool_client_of_its_own_needs_its_secret_and_is_nobody_elses() {
+    let own = |lines: &str| GOOD.replace("auth_method = \"none\"\n", lines);
+    let config = good(&own("secret = \"s\"\nupstream_client_id = \"same\"\n"));
+    let PoolBinding::Own(client) = &config.clients[0].pool_client else { panic!("its own") };
+    assert_eq!((client.client_id.as_str(), client.secret.as_ref().unwrap().expose()), ("tv", "s"));
+    let hash = format!("secret_hash = \"sha256:{}\"\nupstream_client_id = \"same\"\n", "0".repeat(64));
+    assert!(only_problem(&own(&hash), &[]).contains("the secret itself"));
+    let twice = own("auth_method = \"none\"\nupstream_client_id = \"x\"\n")
+        + "[[client]]\nid = \"b\"\nauth_method = \"none\"\nupstream_client_id = \"x\"\n";
+    assert!(only_problem(&twice, &[]).contains("client[2].upstream_client_id"));
 }
