@@ -8,6 +8,7 @@ use crate::audit::{About, Event};
 use crate::commit::CommitError;
 use crate::exchange::{ClaimedCode, Settled};
 use crate::ids::{AttemptId, OnceKey, RequestId};
+use crate::issued::NotAsIssued;
 use crate::mailbox::Slot;
 use crate::policy::SignInDemand;
 use crate::pool::{Account, Exchange, ExchangeError};
@@ -117,6 +118,12 @@ impl DeviceGrant {
         if request.was_claimed_by(&trip.attempt) {
             return Err(self.outcome_for(&trip.attempt, &request));
         }
+        // The token set goes where the request says: to its mailbox, for its client and its scope.
+        let user_code = trip.user_code.as_ref().ok_or(Outcome::Expired)?;
+        self.issued_with(user_code, &request).map_err(|problem| match problem {
+            NotAsIssued::Altered => Outcome::Expired,
+            NotAsIssued::Unavailable(_) => Outcome::TryAgain,
+        })?;
         let client = self.clients.find(&request.client_id).ok_or(Outcome::Expired)?;
         let claimed = ClaimedCode {
             code,

@@ -5,6 +5,7 @@ use device_grant_protocol::{DeviceCode, UserCode};
 use crate::audit::{About, Event};
 use crate::guesses::Guesser;
 use crate::ids::{CounterKey, RequestId, UserCodeKey};
+use crate::issued::{NotAsIssued, OpenRequest};
 use crate::request::DeviceRequest;
 use crate::service::DeviceGrant;
 use crate::store::{Consistency, Unavailable};
@@ -18,7 +19,7 @@ pub enum Entry {
     /// An open request, to be confirmed.
     Found {
         /// The request.
-        request: Box<DeviceRequest>,
+        request: Box<OpenRequest>,
         /// The code in canonical form.
         user_code: UserCode,
     },
@@ -71,8 +72,7 @@ impl DeviceGrant {
             return Ok(Entry::NoMatch);
         };
         self.give_back(guess).await;
-        let found = About { request: Some(&request.id), client: Some(&request.client_id), ..about };
-        self.audit(Event::View, "shown", found);
+        self.audit(Event::View, "shown", guesser.in_trail(About::request(&request.request)));
         Ok(Entry::Found { request: Box::new(request), user_code })
     }
 
@@ -123,19 +123,37 @@ impl DeviceGrant {
     }
 
     /// The request that a person was shown, as it is now; `None` when it is not open any more.
-    pub async fn still_open(&self, id: &RequestId) -> Result<Option<DeviceRequest>, Unavailable> {
-        let request = self.store.load(id, Consistency::Strong).await?;
-        Ok(request.filter(|request| request.is_open(self.now()).is_ok()))
+    pub async fn still_open(
+        &self,
+        id: &RequestId,
+        user_code: &UserCode,
+    ) -> Result<Option<OpenRequest>, Unavailable> {
+        self.opened(self.store.load(id, Consistency::Strong).await?, user_code)
     }
 
     /// The open request of `user_code`. A code that leads nowhere costs the same two reads as one whose request is over.
-    async fn look_up(&self, user_code: &UserCode) -> Result<Option<DeviceRequest>, Unavailable> {
+    async fn look_up(&self, user_code: &UserCode) -> Result<Option<OpenRequest>, Unavailable> {
         let found = self.store.find_by_user_code(&UserCodeKey::all(user_code, &self.keyring)).await?;
         if found.is_none() {
             let nobodys = RequestId::of(&DeviceCode::new(user_code.expose()));
             self.store.load(&nobodys, Consistency::Strong).await?;
         }
-        let now = self.now();
-        Ok(found.filter(|request| request.is_open(now).is_ok()))
+        self.opened(found, user_code)
+    }
+
+    /// `found`, if it is open and was issued with `user_code`.
+    fn opened(
+        &self,
+        found: Option<DeviceRequest>,
+        user_code: &UserCode,
+    ) -> Result<Option<OpenRequest>, Unavailable> {
+        let Some(request) = found.filter(|request| request.is_open(self.now()).is_ok()) else {
+            return Ok(None);
+        };
+        match self.issued_with(user_code, &request) {
+            Ok(origin) => Ok(Some(OpenRequest { request, origin })),
+            Err(NotAsIssued::Altered) => Ok(None),
+            Err(NotAsIssued::Unavailable(unavailable)) => Err(unavailable),
+        }
     }
 }

@@ -157,6 +157,10 @@ impl DeviceGrant {
         let RequestState::Authorized(claim) = &request.state else {
             return;
         };
+        if let Err(problem) = self.as_issued(request) {
+            tracing::error!(request = %request.id, %problem, "an exchange is not taken over");
+            return;
+        }
         let opened = mailbox::open(device_code, &self.keyring, (&request.id, Slot::Claim), &claim.sealed);
         if let Err(lacking @ OpenError::UnknownKey(_)) = opened {
             // Another replica has the key: the claim is good, and is left to that one.

@@ -10,6 +10,7 @@ use crate::commit::CommitError;
 use crate::dpop::{Proof, ProofError};
 use crate::exchange::StoredTokens;
 use crate::ids::RequestId;
+use crate::issued::NotAsIssued;
 use crate::mailbox::{self, Slot};
 use crate::pace::Pace;
 use crate::request::{DeviceRequest, RequestState, Standing};
@@ -130,6 +131,11 @@ impl DeviceGrant {
         let RequestState::Approved(approval) = &request.state else {
             return Ok(PollOutcome::InvalidGrant);
         };
+        match self.as_issued(request) {
+            Ok(()) => {}
+            Err(NotAsIssued::Altered) => return Ok(PollOutcome::InvalidGrant),
+            Err(NotAsIssued::Unavailable(unavailable)) => return Err(unavailable),
+        }
         let opened = mailbox::open(device_code, &self.keyring, (&request.id, Slot::Tokens), &approval.sealed);
         let opened = opened.map_err(|problem| {
             tracing::error!(request = %request.id, error = %problem, "an approved request's mailbox does not open");

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use device_grant_protocol::{DeviceAuthorizationResponse, DeviceCode, Scope, UserCode};
-use serde::{Deserialize, Serialize};
 
 use crate::audit::{About, Event};
 use crate::client::DeviceClient;
 use crate::dpop::{Proof, ProofError};
 use crate::ids::{RequestId, UserCodeKey};
-use crate::keyring::Purpose;
+use crate::issued::Origin;
 use crate::mailbox::MailboxKey;
 use crate::network::Network;
 use crate::request::{DeviceRequest, RequestState};
@@ -21,16 +20,6 @@ use crate::time::Timestamp;
 pub const USER_CODE_COOL_DOWN: Duration = Duration::from_mins(10);
 /// Draws of a user code before the code space counts as full.
 const DRAWS: usize = 8;
-const ORIGIN_LABEL: &str = "origin";
-
-/// From where a request was made; shown coarsely on the confirmation page and sealed in the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The network.
-    pub network: Network,
-    /// What kind of device it seems to be.
-    pub device: Option<String>,
-}
 
 /// Why a request was not started.
 #[derive(Debug, thiserror::Error)]
@@ -88,10 +77,10 @@ impl DeviceGrant {
         admitted.inspect_err(|refusal| self.audit(Event::Issue, refusal.name(), about))?;
 
         let device_code = self.settings.device_code.draw_device_code(&*self.entropy);
-        let mut request = self.new_request(client, asked, (&device_code, origin), now);
+        let mut request = self.new_request(client, asked, &device_code, now);
         request.dpop_jkt = proof.map(|proof| proof.key().clone());
         let (id, lifetime) = (request.id.clone(), request.expires_at.since(now));
-        let created = self.create(request, now).await;
+        let created = self.create(request, origin, now).await;
         let user_code = created.inspect_err(|failed| self.audit(Event::Issue, failed.name(), about))?;
         self.audit(Event::Issue, "issued", About { request: Some(&id), ..about });
         Ok(self.announce(device_code, &user_code, lifetime))
@@ -119,23 +108,15 @@ impl DeviceGrant {
         Ok(self.spend_proof(proof).await??)
     }
 
-    /// From where `request` was made, if this replica's keys open it.
-    pub fn origin(&self, request: &DeviceRequest) -> Option<Origin> {
-        let aad = request.id.as_str().as_bytes();
-        let opened = self.keyring.open(Purpose::Request, ORIGIN_LABEL, aad, &request.origin).ok()?;
-        serde_json::from_slice(&opened).ok()
-    }
-
     fn new_request(
         &self,
         client: &DeviceClient,
         asked: Scope,
-        (device_code, origin): (&DeviceCode, &Origin),
+        device_code: &DeviceCode,
         now: Timestamp,
     ) -> DeviceRequest {
         let id = RequestId::of(device_code);
         let granted = if asked.is_empty() { client.default_scope.clone() } else { asked.clone() };
-        let origin = serde_json::to_vec(origin).expect("two strings always serialize");
         DeviceRequest {
             client_id: client.id.clone(),
             scope: granted.union(&client.extra_scopes),
@@ -144,7 +125,7 @@ impl DeviceGrant {
             expires_at: now + client.lifetime.unwrap_or(self.settings.lifetime),
             interval: self.settings.interval,
             mailbox: MailboxKey::of(device_code),
-            origin: self.keyring.seal(Purpose::Request, ORIGIN_LABEL, id.as_str().as_bytes(), &origin),
+            origin: Vec::new(),
             version: 1,
             op: self.op(),
             fence: 0,
@@ -155,7 +136,12 @@ impl DeviceGrant {
         }
     }
 
-    async fn create(&self, request: DeviceRequest, now: Timestamp) -> Result<UserCode, StartError> {
+    async fn create(
+        &self,
+        request: DeviceRequest,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<UserCode, StartError> {
         let user_code_reusable_at = request.expires_at + USER_CODE_COOL_DOWN;
         let mut new = NewRequest {
             request,
@@ -169,6 +155,7 @@ impl DeviceGrant {
             let mut places = UserCodeKey::all(&user_code, &self.keyring).into_iter();
             new.user_code = places.next().expect("a keyring has an active request key");
             new.other_places = places.collect();
+            new.request.origin = self.seal_issued(&new.request, &user_code, origin);
             match self.store.create(&new, now).await {
                 Ok(()) => {
                     self.tally.issued();

@@ -55,7 +55,10 @@ struct Plan {
     /// What eventual reads show for ever, once switched on.
     stale: Option<HashMap<RequestId, Option<DeviceRequest>>>,
     blind: bool,
+    altered: Option<Alteration>,
 }
+
+type Alteration = Box<dyn Fn(&mut DeviceRequest) + Send>;
 
 impl FaultyStore {
     /// A well-behaved wrapper of `inner`.
@@ -68,9 +71,16 @@ impl FaultyStore {
         self.plan().faults.insert(call, (fault, times));
     }
 
-    /// No call fails any more.
+    /// From now on every read shows a request as somebody has changed it who can write the table.
+    pub fn alter(&self, change: impl Fn(&mut DeviceRequest) + Send + 'static) {
+        self.plan().altered = Some(Box::new(change));
+    }
+
+    /// No call fails any more, and what is read is what was written.
     pub fn heal(&self) {
-        self.plan().faults.clear();
+        let mut plan = self.plan();
+        plan.faults.clear();
+        plan.altered = None;
     }
 
     /// From now on an eventual read shows what it showed the first time.
@@ -98,6 +108,15 @@ impl FaultyStore {
         let (fault, left) = plan.faults.get_mut(&call).filter(|(_, left)| *left > 0)?;
         *left -= 1;
         Some(*fault)
+    }
+
+    fn as_altered(&self, read: Option<DeviceRequest>) -> Option<DeviceRequest> {
+        let plan = self.plan();
+        let mut request = read?;
+        if let Some(change) = &plan.altered {
+            change(&mut request);
+        }
+        Some(request)
     }
 
     async fn run<T, E: From<Unavailable>>(
@@ -131,7 +150,7 @@ impl RequestStore for FaultyStore {
         id: &RequestId,
         consistency: Consistency,
     ) -> Result<Option<DeviceRequest>, Unavailable> {
-        let read = self.run(Call::Load, self.inner.load(id, consistency)).await?;
+        let read = self.as_altered(self.run(Call::Load, self.inner.load(id, consistency)).await?);
         let mut plan = self.plan();
         if plan.blind && consistency == Consistency::Eventual {
             return Ok(None);
@@ -143,7 +162,7 @@ impl RequestStore for FaultyStore {
     }
 
     async fn find_by_user_code(&self, places: &[UserCodeKey]) -> Result<Option<DeviceRequest>, Unavailable> {
-        self.run(Call::Find, self.inner.find_by_user_code(places)).await
+        Ok(self.as_altered(self.run(Call::Find, self.inner.find_by_user_code(places)).await?))
     }
 
     async fn transition(&self, transition: &Transition) -> Result<(), TransitionError> {

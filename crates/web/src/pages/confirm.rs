@@ -20,7 +20,7 @@ pub(crate) struct Confirmation<'a> {
     pub(crate) format: &'a CodeFormat,
     pub(crate) scope: &'a Scope,
     pub(crate) requested: Duration,
-    pub(crate) network: Option<Network>,
+    pub(crate) network: Network,
     pub(crate) device: Option<&'a str>,
     /// Nobody yet, where people sign in only after this page.
     pub(crate) account: Option<&'a Account>,
@@ -85,7 +85,7 @@ impl Pages {
             shown.scope.tokens().map(|token| context! { words => in_words(token) }).collect();
         let origin = context! {
             requested_ago => ago(shown.requested),
-            place => shown.network.map(|network| format!("network {}", network.coarse())),
+            place => format!("network {}", shown.network.coarse()),
             device => shown.device,
         };
         let Confirmation { client_name, format, demands, csrf, confirm, seen_by_many, .. } = *shown;

@@ -251,6 +251,12 @@ impl TestApp {
         self.send_to(replica, post("/token", &poll_form(client, codes))).await
     }
 
+    /// Waits for what a replica does beside its answers.
+    pub async fn settle(&self, replica: usize) {
+        self.services[replica].tasks.close();
+        self.services[replica].tasks.wait().await;
+    }
+
     /// Polls as a confidential client.
     pub async fn poll_confidential(&self, client: &str, codes: &Codes) -> Answer {
         self.send(with_basic(post("/token", &poll_form(client, codes)), client, SECRET)).await

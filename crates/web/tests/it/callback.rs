@@ -385,8 +385,7 @@ async fn success_is_shown_only_when_the_tokens_are_stored() {
     };
     let (page, ()) = tokio::join!(alice.land(&back), breaking);
     assert_eq!(outcome(&page), "pending");
-    app.services[0].tasks.close();
-    app.services[0].tasks.wait().await;
+    app.settle(0).await;
     assert_eq!(outcome(&alice.get("/device/done").await), "approved");
     assert_eq!(app.poll(TV, &codes).await.status, StatusCode::OK);
 }

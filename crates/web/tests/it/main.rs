@@ -1,6 +1,7 @@
 //! The HTTP face, tried over its router with a real upstream client and the development pool.
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod altered;
 mod app;
 mod at_rest;
 mod attacks;

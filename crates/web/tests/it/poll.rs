@@ -359,8 +359,7 @@ async fn a_pool_outage_at_the_callback_is_survived() {
     assert_eq!(app.poll(TV, &codes).await.error(), "authorization_pending");
     app.advance(18);
     assert_eq!(app.poll_on(1, TV, &codes).await.error(), "authorization_pending");
-    app.services[1].tasks.close();
-    app.services[1].tasks.wait().await;
+    app.settle(1).await;
     assert_eq!(outcome(&alice.get("/device/done").await), "approved");
     assert_eq!(app.poll(TV, &codes).await.status, StatusCode::OK);
 }

@@ -116,8 +116,7 @@ async fn a_good_secret_is_hashed_anew_under_the_active_key() {
     assert_eq!(start(&app, 0, "wrong").await.error(), "invalid_client");
     assert_eq!(stored(&app).await.secrets, old, "a wrong secret changes nothing");
     assert_eq!(start(&app, 0, secret.expose()).await.status, StatusCode::OK);
-    app.services[0].tasks.close();
-    app.services[0].tasks.wait().await;
+    app.settle(0).await;
     let renewed = stored(&app).await.secrets;
     assert_eq!(renewed[0].key, 2);
 

@@ -1,8 +1,7 @@
 //! The decision.
 
 use axum::response::Response;
-use device_grant_domain::request::DeviceRequest;
-use device_grant_domain::{AttemptId, DepartureError, Outcome, TypedEnd};
+use device_grant_domain::{AttemptId, DepartureError, OpenRequest, Outcome, TypedEnd};
 use device_grant_protocol::Params;
 
 use super::{Visit, shorten, to};
@@ -17,17 +16,17 @@ impl Visit<'_> {
         let Some(shown) = self.shown(form) else {
             return pages.problem(Problem::Forged);
         };
-        let request = match service.still_open(&shown.request).await {
-            Ok(Some(request)) => request,
+        let open = match service.still_open(&shown.request, &shown.user_code).await {
+            Ok(Some(open)) => open,
             Ok(None) => return pages.outcome(self.closed(&shown).await, None, None),
             Err(_) => return pages.problem(Problem::Unavailable),
         };
-        if let Some(objection) = self.objection(&request, &shown, form).await {
-            return self.confirm(&request, &shown, Some(objection));
+        if let Some(objection) = self.objection(&open, &shown, form).await {
+            return self.confirm(&open, &shown, Some(objection));
         }
         let network = self.browser.sender.network;
         let departed =
-            service.depart_for_grant(&request, shown.user_code, (self.visitor.account(), network)).await;
+            service.depart_for_grant(&open.request, shown.user_code, (self.visitor.account(), network)).await;
         match departed {
             Ok((trip, url)) => {
                 self.cookies.keep_trip(&trip);
@@ -70,9 +69,9 @@ impl Visit<'_> {
 
     /// What the client's policies have against an authorization now. What was typed is looked at last: it may cost a
     /// guess.
-    async fn objection(&self, request: &DeviceRequest, shown: &Shown, form: &Params) -> Option<Objection> {
-        let service = &self.state.service;
-        let demands = self.demands(request, service.origin(request).as_ref(), shown);
+    async fn objection(&self, open: &OpenRequest, shown: &Shown, form: &Params) -> Option<Objection> {
+        let (service, request) = (&self.state.service, &open.request);
+        let demands = self.demands(open, shown);
         let guesser = self.visitor.guesser(self.browser.sender.network);
         if demands.refused {
             service.note_policy(guesser, request, "another_network");

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use device_grant_domain::request::DeviceRequest;
-use device_grant_domain::{Entry, Nearness, Origin, policy::Demands};
+use device_grant_domain::{Entry, OpenRequest, policy::Demands};
 use device_grant_protocol::Params;
 
 use super::{Visit, is_linked, shorten, to};
@@ -22,8 +22,9 @@ impl Visit<'_> {
         let guesser = self.visitor.guesser(self.browser.sender.network);
         let notice = match self.state.service.enter(guesser, &typed).await {
             Ok(Entry::Found { request, user_code }) => {
-                let seen = self.count(&request, kept.seen).await;
-                let shown = Shown { request: request.id.clone(), user_code, linked, seen_by_many: seen.many };
+                let seen = self.count(&request.request, kept.seen).await;
+                let id = request.request.id.clone();
+                let shown = Shown { request: id, user_code, linked, seen_by_many: seen.many };
                 let kept = Kept { typed, prefilled: linked, fresh: false, seen: Some(seen) };
                 self.cookies.seal(Kind::Kept, &kept);
                 return self.confirm(&request, &shown, None);
@@ -63,15 +64,10 @@ impl Visit<'_> {
     }
 
     /// The confirmation page; with an objection it says why Authorize did not count.
-    pub(super) fn confirm(
-        self,
-        request: &DeviceRequest,
-        shown: &Shown,
-        objection: Option<Objection>,
-    ) -> Response {
+    pub(super) fn confirm(self, open: &OpenRequest, shown: &Shown, objection: Option<Objection>) -> Response {
         let service = &self.state.service;
-        let origin = service.origin(request);
-        let demands = self.demands(request, origin.as_ref(), shown);
+        let demands = self.demands(open, shown);
+        let OpenRequest { request, origin } = open;
         let client = service.clients.find(&request.client_id);
         let page = Confirmation {
             client_name: client.as_ref().map_or(request.client_id.as_str(), |client| &client.name),
@@ -79,8 +75,8 @@ impl Visit<'_> {
             format: &service.settings.user_code,
             scope: &request.scope,
             requested: service.clock.now().since(request.created_at),
-            network: origin.as_ref().map(|origin| origin.network),
-            device: origin.as_ref().and_then(|origin| origin.device.as_deref()),
+            network: origin.network,
+            device: origin.device.as_deref(),
             account: self.visitor.account(),
             demands,
             seen_by_many: shown.seen_by_many,
@@ -91,14 +87,12 @@ impl Visit<'_> {
         self.cookies.apply(page)
     }
 
-    /// What this person has to do before they may authorize `request`. Where its origin does not open, nearness is not
-    /// known.
-    pub(super) fn demands(&self, request: &DeviceRequest, origin: Option<&Origin>, shown: &Shown) -> Demands {
-        let Some(client) = self.state.service.clients.find(&request.client_id) else {
+    /// What this person has to do before they may authorize `open`.
+    pub(super) fn demands(&self, open: &OpenRequest, shown: &Shown) -> Demands {
+        let Some(client) = self.state.service.clients.find(&open.request.client_id) else {
             return Demands::default();
         };
-        let here = self.browser.sender.network;
-        let nearness = origin.map_or(Nearness::Unknown, |origin| origin.network.nearness(here));
+        let nearness = open.origin.network.nearness(self.browser.sender.network);
         client.policies.demands(nearness, shown.linked)
     }
 
