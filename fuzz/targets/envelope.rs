@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use device_grant_domain::Purpose;
+use device_grant_domain::{Network, Purpose};
 use device_grant_fuzz::{CLIENT, Fixture, SIGNING_CLIENT, changed, wait};
 use device_grant_protocol::RefreshToken;
 use libfuzzer_sys::fuzz_target;
@@ -15,7 +15,7 @@ static OURS: LazyLock<Fixture> = LazyLock::new(Fixture::default);
 fn heard(client: &str, token: &str) -> Option<String> {
     let token = RefreshToken::new(token);
     let client = OURS.client(client);
-    let refresh = OURS.service.refresh(&client, &token, None, None);
+    let refresh = OURS.service.refresh(&client, (&token, None), None, Network::default());
     assert!(wait(refresh).is_err(), "this pool refuses everything");
     OURS.pool.take()
 }

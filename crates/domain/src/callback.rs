@@ -10,12 +10,16 @@ use crate::exchange::{ClaimedCode, Settled};
 use crate::ids::{AttemptId, OnceKey, RequestId};
 use crate::issued::NotAsIssued;
 use crate::mailbox::Slot;
+use crate::network::Network;
 use crate::policy::SignInDemand;
 use crate::pool::{Account, Exchange, ExchangeError};
 use crate::request::{DeviceRequest, Refusal, RequestState, Standing};
 use crate::service::DeviceGrant;
 use crate::store::Consistency;
 use crate::trip::{Trip, TripPurpose};
+
+/// What sign-ins are counted as.
+const SIGN_IN: &str = "sign-in";
 
 /// What became of a person's decision, as far as that person's browser may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -45,6 +49,9 @@ pub enum SignInError {
     /// The callback was used before.
     #[error("the sign-in was finished before")]
     Spent,
+    /// Too many sign-ins of this network brought nothing: wait.
+    #[error("too many sign-ins from this network brought nothing")]
+    TooMany,
     /// The pool refuses, or cannot be used: start again.
     #[error("the sign-in brought nothing")]
     Failed,
@@ -54,12 +61,14 @@ pub enum SignInError {
 }
 
 impl DeviceGrant {
-    /// Finishes a sign-in trip: who is it?
+    /// Finishes a sign-in trip of a browser in `network`: who is it?
     pub async fn finish_sign_in(
         &self,
         trip: &Trip,
         code: &AuthorizationCode,
+        network: Network,
     ) -> Result<Account, SignInError> {
+        self.may_ask_pool(SIGN_IN, network).map_err(|_| SignInError::TooMany)?;
         let spent =
             self.store.spend(&OnceKey::attempt(&trip.attempt), trip.ends_at).await.map_err(|problem| {
                 tracing::warn!(error = %problem, "a sign-in cannot be finished");
@@ -85,6 +94,7 @@ impl DeviceGrant {
             match problem {
                 ExchangeError::Unreachable(_) => SignInError::Unavailable,
                 ExchangeError::Refused | ExchangeError::TooWeak(_) | ExchangeError::Unusable(_) => {
+                    self.note_refusal(SIGN_IN, network);
                     SignInError::Failed
                 }
             }

@@ -15,14 +15,12 @@ use crate::pool::PoolClient;
 
 mod assertion;
 mod auth;
-mod failures;
 mod keys;
 pub mod registry;
 mod secret;
 
 pub use assertion::{Audience, PrivateKeyJwt};
 pub use auth::{Assertion, AuthError, Credentials};
-pub(crate) use failures::FailureCounts;
 pub use keys::{ClientKeys, KeySource, KeysUnavailable};
 pub use secret::{OtherSecret, SecretHash};
 

@@ -10,6 +10,7 @@ pub mod dpop;
 mod entropy;
 mod entry;
 mod exchange;
+mod failures;
 mod guesses;
 mod ids;
 mod issued;

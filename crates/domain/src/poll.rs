@@ -12,6 +12,7 @@ use crate::exchange::StoredTokens;
 use crate::ids::RequestId;
 use crate::issued::NotAsIssued;
 use crate::mailbox::{self, Slot};
+use crate::network::Network;
 use crate::pace::Pace;
 use crate::request::{DeviceRequest, RequestState, Standing};
 use crate::service::DeviceGrant;
@@ -49,9 +50,10 @@ impl DeviceGrant {
         client: &DeviceClient,
         device_code: &DeviceCode,
         proof: Option<&Proof>,
+        network: Network,
     ) -> PollOutcome {
         let id = RequestId::of(device_code);
-        match self.try_poll(client, device_code, &id, proof).await {
+        match self.try_poll(client, (device_code, &id), proof, &network.to_string()).await {
             Ok(outcome) => outcome,
             Err(unavailable) => {
                 tracing::warn!(request = %id, error = %unavailable, "a poll cannot be decided");
@@ -72,24 +74,22 @@ impl DeviceGrant {
     async fn try_poll(
         self: &Arc<Self>,
         client: &DeviceClient,
-        device_code: &DeviceCode,
-        id: &RequestId,
+        (device_code, id): (&DeviceCode, &RequestId),
         proof: Option<&Proof>,
+        network: &str,
     ) -> Result<PollOutcome, Unavailable> {
         let now = self.now();
-        let read = self.store.load(id, self.settings.poll_reads).await?;
-        // A read that may be stale is good for "nothing yet" only; everything else is looked at again (ST-08).
-        let undecided = |request: &DeviceRequest| {
-            request.client_id == client.id && request.standing(now) == Standing::Undecided
-        };
-        let request = match read {
-            Some(request) if undecided(&request) => Some(request),
-            fresh if self.settings.poll_reads == Consistency::Strong => fresh,
-            _ => self.store.load(id, Consistency::Strong).await?,
-        };
-        let Some(request) = request.filter(|request| request.client_id == client.id) else {
+        // Whoever tries codes there costs reads; a device beside them loses nothing by waiting.
+        if self.unknown_codes.admit(client.id.as_str(), network, now).is_err() {
+            return Ok(PollOutcome::Undecidable(self.interval(id)));
+        }
+        let Some(request) = self.read_for(client, id, now).await? else {
+            self.unknown_codes.note(client.id.as_str(), network, now);
             return Ok(PollOutcome::InvalidGrant);
         };
+        if request.client_id != client.id {
+            return Ok(PollOutcome::InvalidGrant);
+        }
         if !request.is_open_to(proof.map(Proof::key)) || client.dpop.demand(proof).is_err() {
             return Ok(PollOutcome::InvalidGrant);
         }
@@ -105,6 +105,24 @@ impl DeviceGrant {
             Standing::Redeemable => self.hand_over((client, proof), device_code, &request, now).await?,
             decided => decided_outcome(decided),
         })
+    }
+
+    /// The request `id`. A read that may be stale is good for "nothing yet" only; everything else is looked at again
+    /// (ST-08).
+    async fn read_for(
+        &self,
+        client: &DeviceClient,
+        id: &RequestId,
+        now: Timestamp,
+    ) -> Result<Option<DeviceRequest>, Unavailable> {
+        let undecided = |request: &DeviceRequest| {
+            request.client_id == client.id && request.standing(now) == Standing::Undecided
+        };
+        match self.store.load(id, self.settings.poll_reads).await? {
+            Some(request) if undecided(&request) => Ok(Some(request)),
+            fresh if self.settings.poll_reads == Consistency::Strong => Ok(fresh),
+            _ => self.store.load(id, Consistency::Strong).await,
+        }
     }
 
     async fn pending(&self, request: &DeviceRequest, now: Timestamp) -> PollOutcome {

@@ -1,5 +1,7 @@
 //! Tokens on their way to the device: hand-over, refresh (RFC 6749 section 6) and revocation (RFC 7009).
 
+use std::time::Duration;
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::{RefreshToken, Scope, TokenResponse};
 
@@ -9,6 +11,7 @@ use crate::dpop::{Proof, ProofError};
 use crate::exchange::StoredTokens;
 use crate::ids::KeyThumbprint;
 use crate::keyring::{OpenError, Purpose};
+use crate::network::Network;
 use crate::pool::{RefreshError, RevokeError};
 use crate::request::DeviceRequest;
 use crate::service::DeviceGrant;
@@ -32,6 +35,9 @@ pub enum RefreshRefusal {
     /// More than the client may have, or refused by the pool itself.
     #[error("the scope is not good")]
     InvalidScope,
+    /// The pool has refused this client in this network too often: wait. The token may still be good.
+    #[error("too many refresh tokens from this network were not good")]
+    TooMany(Duration),
     /// Anything else. The token may still be good (RT-05).
     #[error("no answer from the pool")]
     Unavailable,
@@ -43,6 +49,9 @@ pub enum RevokeRefusal {
     /// Such tokens cannot be revoked here.
     #[error("tokens of this type cannot be revoked")]
     UnsupportedTokenType,
+    /// Too many tokens were revoked from this network: wait.
+    #[error("too many revocations from this network")]
+    TooMany(Duration),
     /// Nothing is known.
     #[error("no answer from the pool")]
     Unavailable,
@@ -89,9 +98,9 @@ impl DeviceGrant {
     pub async fn refresh(
         &self,
         client: &DeviceClient,
-        token: &RefreshToken,
-        scope: Option<&Scope>,
+        (token, scope): (&RefreshToken, Option<&Scope>),
         proof: Option<&Proof>,
+        network: Network,
     ) -> Result<TokenResponse, RefreshRefusal> {
         if !client.grants.refresh_token {
             return Err(RefreshRefusal::UnauthorizedClient);
@@ -116,6 +125,7 @@ impl DeviceGrant {
             tracing::warn!(client = %client.id, error = %unavailable, "a proof cannot be decided");
             RefreshRefusal::Unavailable
         })??;
+        self.may_ask_pool(client.id.as_str(), network).map_err(RefreshRefusal::TooMany)?;
         match self.pool.refresh(self.pool_client(client), &token, scope).await {
             Ok(mut response) => {
                 if let Some(number) = old_key {
@@ -127,7 +137,10 @@ impl DeviceGrant {
                 let bound_to = bound_to.as_ref().or(proof.and_then(|proof| proof.binds(client)));
                 Ok(self.for_device((client, bound_to), response))
             }
-            Err(RefreshError::Refused) => Err(RefreshRefusal::InvalidGrant),
+            Err(RefreshError::Refused) => {
+                self.note_refusal(client.id.as_str(), network);
+                Err(RefreshRefusal::InvalidGrant)
+            }
             Err(RefreshError::InvalidScope) => Err(RefreshRefusal::InvalidScope),
             Err(RefreshError::Unavailable(cause)) => {
                 tracing::warn!(client = %client.id, %cause, "a refresh was not answered");
@@ -141,8 +154,8 @@ impl DeviceGrant {
     pub async fn revoke(
         &self,
         client: &DeviceClient,
-        token: &str,
-        hint: Option<&str>,
+        (token, hint): (&str, Option<&str>),
+        network: Network,
     ) -> Result<(), RevokeRefusal> {
         let token = match self.open_envelope(client, token) {
             // Whoever gives a token up need not show the key: it does not get anything.
@@ -156,6 +169,11 @@ impl DeviceGrant {
                 return Err(RevokeRefusal::Unavailable);
             }
         };
+        if let PoolBinding::Own(_) = client.pool_client {
+            // Whatever it was, the pool says yes (RFC 7009 section 2.2): each may have been made up.
+            self.may_ask_pool(client.id.as_str(), network).map_err(RevokeRefusal::TooMany)?;
+            self.note_refusal(client.id.as_str(), network);
+        }
         match self.pool.revoke(self.pool_client(client), token.expose(), hint).await {
             Ok(()) => Ok(()),
             Err(RevokeError::UnsupportedTokenType) => Err(RevokeRefusal::UnsupportedTokenType),

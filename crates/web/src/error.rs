@@ -142,6 +142,7 @@ impl From<RefreshRefusal> for OAuthError {
             RefreshRefusal::Proof(refused) => refused.into(),
             RefreshRefusal::InvalidGrant => Self::code(ErrorCode::InvalidGrant),
             RefreshRefusal::InvalidScope => Self::code(ErrorCode::InvalidScope),
+            RefreshRefusal::TooMany(wait) => Self::too_many(wait, refusal.to_string()),
             RefreshRefusal::Unavailable => Self::unavailable(),
         }
     }
@@ -151,6 +152,7 @@ impl From<RevokeRefusal> for OAuthError {
     fn from(refusal: RevokeRefusal) -> Self {
         match refusal {
             RevokeRefusal::UnsupportedTokenType => Self::code(ErrorCode::UnsupportedTokenType),
+            RevokeRefusal::TooMany(wait) => Self::too_many(wait, refusal.to_string()),
             RevokeRefusal::Unavailable => Self::unavailable(),
         }
     }

@@ -110,12 +110,12 @@ impl DeviceGrant {
     ) -> Result<Arc<DeviceClient>, AuthError> {
         let now = self.now();
         let about = About { network: Some(network), ..About::default() };
-        self.failures.admit(name, &network.to_string(), now).map_err(|wait| {
+        self.wrong_secrets.admit(name, &network.to_string(), now).map_err(|wait| {
             self.audit(Event::Authenticate, "too_many_wrong_secrets", about);
             AuthError::Throttled(wait)
         })?;
         look()?.ok_or_else(|| {
-            self.failures.note(name, &network.to_string(), now);
+            self.wrong_secrets.note(name, &network.to_string(), now);
             // Only a client that there is: what a stranger calls itself may be anything, a secret in the wrong place even.
             let client = name.parse().ok().and_then(|id| self.clients.find(&id));
             let about = About { client: client.as_ref().map(|client| &client.id), ..about };

@@ -21,6 +21,8 @@ pub(crate) enum Problem {
     SignInCancelled,
     /// The sign-in brought nothing.
     SignInFailed,
+    /// Too many sign-ins from this network brought nothing.
+    TooManySignIns,
     /// The load balancer's session is over, or it did not sign this person in.
     SignInOver,
     /// Something of ours or the pool is away.
@@ -70,6 +72,12 @@ impl Pages {
             Problem::SignInFailed => {
                 (403, "The sign-in did not work", "Nothing was lost. Try again.", Some(TRY_AGAIN))
             }
+            Problem::TooManySignIns => (
+                429,
+                "Too many sign-ins from your network did not work",
+                "Wait a minute, then try again. Nothing was lost.",
+                Some(TRY_AGAIN),
+            ),
             Problem::SignInOver => (
                 403,
                 "Your sign-in has ended",

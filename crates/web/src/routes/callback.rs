@@ -1,16 +1,16 @@
 //! `/callback`: the browser comes back from the pool.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use device_grant_domain::pool::Account;
-use device_grant_domain::{Outcome, SignInError, Trip, TripPurpose};
+use device_grant_domain::{Network, Outcome, SignInError, Trip, TripPurpose};
 use device_grant_protocol::AuthorizationCode;
 
 use super::device::to;
 use crate::config::SignIn;
 use crate::cookies::{Cookies, Kind};
-use crate::extract::PersonQuery;
+use crate::extract::{Browser, PersonQuery};
 use crate::pages::Problem;
 use crate::person::{Done, Kept, Session, Visitor};
 use crate::state::AppState;
@@ -22,10 +22,10 @@ pub(crate) async fn head() -> StatusCode {
 
 pub(crate) async fn get(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    browser: Browser,
     PersonQuery(query): PersonQuery,
 ) -> Response {
-    let cookies = Cookies::new(state.cookies, &state.service, &headers);
+    let cookies = Cookies::new(state.cookies, &state.service, &browser.headers);
     let trip = query.value("state").and_then(|given| cookies.trip(given));
     let Some(trip) = trip else {
         // Another replica may have sealed it with a key that this one lacks, and would open it.
@@ -38,15 +38,22 @@ pub(crate) async fn get(
         Err(_) => return state.pages.problem(Problem::Unavailable),
     }
     match (query.value("code"), query.value("error")) {
-        (Some(code), None) => arrived(&state, cookies, &trip, AuthorizationCode::new(code)).await,
+        (Some(code), None) => {
+            arrived(&state, (cookies, browser.sender.network), &trip, AuthorizationCode::new(code)).await
+        }
         (None, Some(error)) => refused(&state, cookies, &trip, error).await,
         _ => state.pages.problem(Problem::BadRequest),
     }
 }
 
-async fn arrived(state: &AppState, cookies: Cookies<'_>, trip: &Trip, code: AuthorizationCode) -> Response {
+async fn arrived(
+    state: &AppState,
+    (cookies, network): (Cookies<'_>, Network),
+    trip: &Trip,
+    code: AuthorizationCode,
+) -> Response {
     match &trip.purpose {
-        TripPurpose::SignIn => signed_in(state, cookies, trip, &code).await,
+        TripPurpose::SignIn => signed_in(state, (cookies, network), trip, &code).await,
         TripPurpose::Grant { .. } => {
             let (outcome, account) = state.service.finish_grant(trip, code).await;
             done(state, cookies, trip, (outcome, account))
@@ -56,11 +63,11 @@ async fn arrived(state: &AppState, cookies: Cookies<'_>, trip: &Trip, code: Auth
 
 async fn signed_in(
     state: &AppState,
-    mut cookies: Cookies<'_>,
+    (mut cookies, network): (Cookies<'_>, Network),
     trip: &Trip,
     code: &AuthorizationCode,
 ) -> Response {
-    match state.service.finish_sign_in(trip, code).await {
+    match state.service.finish_sign_in(trip, code, network).await {
         Ok(account) => {
             let session = Session::new(&state.service, Some(account), state.config.sessions);
             Visitor::newly(&state.service, &mut cookies, session);
@@ -71,6 +78,7 @@ async fn signed_in(
         }
         // A reload: whoever is signed in sees the code page, everybody else signs in.
         Err(SignInError::Spent) => to("/device"),
+        Err(SignInError::TooMany) => state.pages.problem(Problem::TooManySignIns),
         Err(SignInError::Failed) => state.pages.problem(Problem::SignInFailed),
         Err(SignInError::Unavailable) => state.pages.problem(Problem::Unavailable),
     }

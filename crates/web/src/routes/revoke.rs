@@ -15,6 +15,6 @@ pub(crate) async fn post(State(state): State<AppState>, call: DeviceCall) -> Res
         return Err(OAuthError::described(ErrorCode::UnsupportedTokenType, "the user pool cannot revoke"));
     }
     let token = call.value("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
-    state.service.revoke(&client, token, call.value("token_type_hint")).await?;
+    state.service.revoke(&client, (token, call.value("token_type_hint")), call.network()).await?;
     Ok(StatusCode::OK)
 }

@@ -52,7 +52,8 @@ async fn poll(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthErro
         return Err(OAuthError::code(ErrorCode::InvalidGrant));
     }
     let Proven { proof, fresh_nonce } = call.prove(state, &client)?;
-    let outcome = state.service.poll(&client, &DeviceCode::new(device_code), proof.as_ref()).await;
+    let device_code = DeviceCode::new(device_code);
+    let outcome = state.service.poll(&client, &device_code, proof.as_ref(), call.network()).await;
     Ok(hand_out(fresh_nonce, answer(state, outcome)))
 }
 
@@ -100,6 +101,7 @@ async fn refresh(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthE
     let scope = scope.map_err(|_| OAuthError::code(ErrorCode::InvalidScope))?;
     let Proven { proof, fresh_nonce } = call.prove(state, &client)?;
     let token = RefreshToken::new(token);
-    let refreshed = state.service.refresh(&client, &token, scope.as_ref(), proof.as_ref()).await;
+    let refreshed =
+        state.service.refresh(&client, (&token, scope.as_ref()), proof.as_ref(), call.network()).await;
     Ok(hand_out(fresh_nonce, refreshed.map(Json).map_err(OAuthError::from)))
 }

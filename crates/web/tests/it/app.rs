@@ -293,6 +293,12 @@ pub fn request(method: Method, path: &str) -> Request<Body> {
 }
 
 /// Adds the header as RFC 6749 section 2.3.1 wants it: both halves form-encoded.
+/// As it comes from a device or browser at `address`.
+pub fn from(mut request: Request<Body>, address: [u8; 4]) -> Request<Body> {
+    request.extensions_mut().insert(SocketAddr::from((address, 4711)));
+    request
+}
+
 pub fn with_basic(request: Request<Body>, id: &str, secret: &str) -> Request<Body> {
     let encoded = |half: &str| url::form_urlencoded::byte_serialize(half.as_bytes()).collect::<String>();
     with_raw_basic(request, &format!("{}:{}", encoded(id), encoded(secret)))

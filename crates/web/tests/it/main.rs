@@ -20,6 +20,7 @@ mod logged;
 mod metadata;
 mod policies;
 mod poll;
+mod pool_calls;
 mod races;
 mod refresh;
 mod registry;

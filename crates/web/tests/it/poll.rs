@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::http::{StatusCode, header};
 use device_grant_dev_pool::{Endpoint, Fault, Overrides};
 use device_grant_domain::store::{Consistency, RequestStore};
-use device_grant_domain::{Clock, RequestId};
+use device_grant_domain::{Clock, RequestId, Settings};
 use device_grant_protocol::{DeviceCode, GRANT_TYPE_DEVICE_CODE};
 use device_grant_testkit::{Call, StoreFault};
 use device_grant_web::OnStoreFailure;
@@ -327,6 +327,29 @@ async fn a_store_outage_is_survived() {
     Browser::alice(&app).approve(&codes).await;
     app.store.fail(Call::Transition, StoreFault::Before, 3);
     assert_eq!(app.poll(TV, &codes).await.error(), "slow_down", "the hand-over cannot be written");
+    assert_eq!(app.poll(TV, &codes).await.status, StatusCode::OK);
+}
+
+/// TP-12, TP-18: whoever tries codes is stopped without a read, and a device beside them waits and gets its tokens.
+#[tokio::test]
+async fn polls_for_made_up_codes_end_in_waiting() {
+    let settings = Box::new(|settings: &mut Settings| settings.unknown_code_limit = 3);
+    let app = TestApp::with(Options { settings, ..Options::default() }).await;
+    let codes = app.start(TV).await;
+    let made_up = Codes { device_code: "made-up".to_owned(), ..codes.clone() };
+    Browser::alice(&app).approve(&codes).await;
+    for _ in 0..3 {
+        assert_eq!(app.poll(TV, &made_up).await.error(), "invalid_grant");
+    }
+    let before = app.store.count(Call::Load);
+    for codes in [&made_up, &codes] {
+        let answer = app.poll(TV, codes).await;
+        assert_eq!((answer.error().as_str(), answer.header(header::RETRY_AFTER)), ("slow_down", "5"));
+    }
+    assert_eq!(app.store.count(Call::Load), before);
+    let elsewhere = from(post("/token", &poll_form(OTHER, &made_up)), [198, 51, 100, 1]);
+    assert_eq!(app.send(elsewhere).await.error(), "invalid_grant", "elsewhere polls are answered");
+    app.advance(60);
     assert_eq!(app.poll(TV, &codes).await.status, StatusCode::OK);
 }
 

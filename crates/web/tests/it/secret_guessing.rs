@@ -1,16 +1,8 @@
-use std::net::SocketAddr;
-
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use device_grant_domain::client::{ClientAuth, DeviceClient, OtherSecret, SecretHash};
 
 use super::app::*;
-
-fn from(request: Request<Body>, address: [u8; 4]) -> Request<Body> {
-    let mut request = request;
-    request.extensions_mut().insert(SocketAddr::from((address, 4711)));
-    request
-}
 
 fn guess(client: &str, secret: &str, address: [u8; 4]) -> Request<Body> {
     from(with_basic(post("/device_authorization", &[]), client, secret), address)

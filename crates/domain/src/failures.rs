@@ -1,4 +1,4 @@
-//! How many wrong secrets a network may show (CA-09).
+//! How much in vain a network may try: wrong secrets (CA-09), and what makes us ask the pool for nothing.
 //!
 //! Counted in this replica's memory: with N replicas up to N times the number passes.
 
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::network::Network;
+use crate::service::DeviceGrant;
 use crate::time::Timestamp;
 
 const WINDOW: Duration = Duration::from_mins(1);
@@ -34,13 +36,25 @@ struct Window {
 /// A name as it is kept: hashed, since it may be long, and is anything.
 type Name = [u8; 32];
 
+impl DeviceGrant {
+    /// Whether the pool may be asked once more for `whose` sake in `network`; if not, how long to wait.
+    pub(crate) fn may_ask_pool(&self, whose: &str, network: Network) -> Result<(), Duration> {
+        self.pool_refusals.admit(whose, &network.to_string(), self.now())
+    }
+
+    /// Counts a call that somebody in `network` made us make in vain.
+    pub(crate) fn note_refusal(&self, whose: &str, network: Network) {
+        self.pool_refusals.note(whose, &network.to_string(), self.now());
+    }
+}
+
 impl FailureCounts {
     /// Nothing counted yet.
     pub(crate) fn new(limit: u32) -> Self {
         Self { limit, present: Mutex::default() }
     }
 
-    /// Whether `network` may try one more secret for the client that it calls `name`; if not, how long to wait.
+    /// Whether `network` may try once more for what it calls `name`; if not, how long to wait.
     pub(crate) fn admit(&self, name: &str, network: &str, now: Timestamp) -> Result<(), Duration> {
         let name = hashed(name);
         let full = self.in_window(now, |window| {
