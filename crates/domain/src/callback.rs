@@ -121,7 +121,7 @@ impl DeviceGrant {
         trip: &Trip,
         code: AuthorizationCode,
     ) -> Result<(DeviceRequest, ClaimedCode), Outcome> {
-        let TripPurpose::Grant { request: id, account, .. } = &trip.purpose else {
+        let TripPurpose::Grant { request: id, account, demand, .. } = &trip.purpose else {
             return Err(Outcome::TryAgain);
         };
         let request = self.present(id).await.ok_or(Outcome::TryAgain)?.ok_or(Outcome::Expired)?;
@@ -142,7 +142,7 @@ impl DeviceGrant {
             account: account.as_ref().map(|account| account.id.clone()),
             redirect_uri: self.settings.redirect_uri(),
             pool_client_id: self.pool_client(&client).client_id.clone(),
-            demand: client.policies.step_up.demand(trip.departed()),
+            demand: demand.clone(),
         };
         let request = self.claim(&request, &trip.attempt, &claimed).await?;
         Ok((request, claimed))

@@ -84,6 +84,9 @@ pub struct SignInDemand {
     pub acr_values: Vec<String>,
     /// `auth_time` must not lie before this.
     pub since: Option<Timestamp>,
+    /// A pool that does not say when the person signed in is believed: it was asked for no policy's sake.
+    #[serde(default)]
+    pub unless_unsaid: bool,
 }
 
 impl Policies {
@@ -112,6 +115,11 @@ impl Policies {
 }
 
 impl StepUp {
+    /// The same, with a sign-in anew: what is asked of everybody while user codes are being guessed (UC-07).
+    pub fn anew(&self) -> Self {
+        Self { prompt: Some(Prompt::Login), max_age: Some(Duration::ZERO), ..self.clone() }
+    }
+
     /// The parameters of the authorization request.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         let acr_values = (!self.acr_values.is_empty()).then(|| self.acr_values.join(" "));
@@ -127,7 +135,11 @@ impl StepUp {
     pub fn demand(&self, departed: Timestamp) -> SignInDemand {
         let anew = (self.prompt == Some(Prompt::Login)).then_some(Duration::ZERO);
         let age = anew.or(self.max_age);
-        SignInDemand { acr_values: self.acr_values.clone(), since: age.map(|age| departed - age) }
+        SignInDemand {
+            acr_values: self.acr_values.clone(),
+            since: age.map(|age| departed - age),
+            unless_unsaid: false,
+        }
     }
 }
 

@@ -80,20 +80,29 @@ impl DeviceGrant {
         if !self.settings.grow_user_codes {
             return format.clone();
         }
-        let (now, life) = (self.now(), self.settings.lifetime);
-        let mut counts = self.tally.lock();
-        let codes = u32::try_from(counts.issued.recent(now, life)).unwrap_or(u32::MAX);
-        let missed = u32::try_from(counts.missed.recent(now, life)).unwrap_or(u32::MAX);
+        let (codes, missed) = self.recent();
         let guesses = missed.max(self.settings.guess_limits.per_account);
-        let is_enough = |groups: &usize| {
-            GuessStrength::of(&format.longer(*groups), guesses, codes).any_code >= ANY_CODE_BITS
-        };
+        let is_enough = |groups: &usize| is_enough(&format.longer(*groups), guesses, codes);
         let groups = (0..=MAX_GROWTH).find(is_enough).unwrap_or(MAX_GROWTH);
-        if groups != counts.groups {
+        if std::mem::replace(&mut self.tally.lock().groups, groups) != groups {
             tracing::warn!(live = codes, missed, groups, "new user codes have another length");
-            counts.groups = groups;
         }
         format.longer(groups)
+    }
+
+    /// Whether more guesses miss than the configured length of codes is good for, whatever their number: somebody is
+    /// guessing, and who approves shall show once more who they are (UC-07).
+    pub(crate) fn is_under_attack(&self) -> bool {
+        let (codes, missed) = self.recent();
+        missed > self.settings.guess_limits.per_account && !is_enough(&self.settings.user_code, missed, codes)
+    }
+
+    /// How many codes are live and how many guesses have missed.
+    fn recent(&self) -> (u32, u32) {
+        let (now, life) = (self.now(), self.settings.lifetime);
+        let counts = self.tally.lock();
+        let recent = |count: &Count| u32::try_from(count.recent(now, life)).unwrap_or(u32::MAX);
+        (recent(&counts.issued), recent(&counts.missed))
     }
 
     /// Shares this replica's counts with the others. To be called every [`TALLY_PERIOD`].
@@ -138,6 +147,11 @@ impl DeviceGrant {
         };
         Ok((self.store.add(&key(window), unsent, forget_at).await?, before))
     }
+}
+
+/// Whether codes of `format` withstand so many guesses while so many of them are live.
+fn is_enough(format: &CodeFormat, guesses: u32, codes: u32) -> bool {
+    GuessStrength::of(format, guesses, codes).any_code >= ANY_CODE_BITS
 }
 
 type Pick = fn(&mut Counts) -> &mut Count;

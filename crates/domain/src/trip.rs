@@ -16,7 +16,7 @@ use crate::entropy::{Entropy, bytes};
 use crate::ids::{AttemptId, RequestId};
 use crate::keyring::Purpose;
 use crate::network::Network;
-use crate::policy::{Prompt, StepUp};
+use crate::policy::{Prompt, SignInDemand, StepUp};
 use crate::pool::{Account, AuthorizeTrip, PoolClient, PoolProblem};
 use crate::request::{DeviceRequest, Refusal};
 use crate::service::DeviceGrant;
@@ -57,6 +57,9 @@ pub enum TripPurpose {
         client_id: ClientId,
         /// Who approved it; nobody knows where people sign in only now.
         account: Option<Account>,
+        /// What was asked of the sign-in, to be found in what comes back.
+        #[serde(default)]
+        demand: SignInDemand,
     },
 }
 
@@ -69,13 +72,6 @@ pub enum DepartureError {
     /// The pool cannot be used now.
     #[error(transparent)]
     Pool(#[from] PoolProblem),
-}
-
-impl Trip {
-    /// When the browser left.
-    pub(crate) fn departed(&self) -> Timestamp {
-        self.ends_at - TRIP_LIFE
-    }
 }
 
 impl AttemptId {
@@ -115,18 +111,32 @@ impl DeviceGrant {
             return Err(Refusal::Expired.into());
         }
         let client = self.clients.find(&request.client_id).ok_or(Refusal::Expired)?;
+        let (step_up, demand) = self.asked_of_sign_in(&client.policies.step_up, now);
         let purpose = TripPurpose::Grant {
             request: request.id.clone(),
             client_id: client.id.clone(),
             account: account.cloned(),
+            demand,
         };
         let trip = self.new_trip(purpose, Some(user_code));
-        let step_up = &client.policies.step_up;
-        let url = self.authorize_url(&trip, self.pool_client(&client), &request.scope, step_up).await?;
+        let url = self.authorize_url(&trip, self.pool_client(&client), &request.scope, &step_up).await?;
         let account = account.map(|account| account.id.as_str());
         let about = About { network: Some(network), account, ..About::request(request) };
         self.audit(Event::Authorize, "sent_to_pool", about);
         Ok((trip, url))
+    }
+
+    /// What is asked of a sign-in now, and what must come back. While codes are being guessed everybody signs in anew
+    /// (UC-07); nobody is refused where the pool does not tell of it and no policy wants it.
+    fn asked_of_sign_in(&self, policy: &StepUp, now: Timestamp) -> (StepUp, SignInDemand) {
+        let demand = policy.demand(now);
+        if !self.is_under_attack() {
+            return (policy.clone(), demand);
+        }
+        let anew = policy.anew();
+        let unless_unsaid = demand.since.is_none();
+        let demand = SignInDemand { unless_unsaid, ..anew.demand(now) };
+        (anew, demand)
     }
 
     /// The trip as its cookie holds it.

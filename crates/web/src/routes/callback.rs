@@ -104,7 +104,7 @@ fn done(
     trip: &Trip,
     (outcome, came_back): (Outcome, Option<Account>),
 ) -> Response {
-    let TripPurpose::Grant { request, client_id, account } = &trip.purpose else {
+    let TripPurpose::Grant { request, client_id, account, .. } = &trip.purpose else {
         return state.pages.problem(Problem::Internal);
     };
     // Where people sign in only on this trip, a reload has nothing but what the first callback wrote down.

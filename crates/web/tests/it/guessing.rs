@@ -11,7 +11,7 @@ use device_grant_testkit::Call;
 use tokio::task::JoinSet;
 
 use super::app::*;
-use super::browser::{Browser, field, text};
+use super::browser::{Browser, field, local, outcome, text};
 
 const WRONG: &str = "WDJB-MJHT";
 
@@ -245,6 +245,40 @@ async fn misses_lengthen_new_codes() {
         enter(&app, (&n.to_string(), &n.to_string(), "nat"), "000000").await;
     }
     assert_eq!(length().await, 10);
+}
+
+/// UC-07: while codes are being guessed, whoever approves signs in at the pool anew. A pool that does not say so is
+/// believed; a sign-in that is known to be old is not.
+#[tokio::test]
+async fn under_attack_people_sign_in_anew() {
+    let settings = Box::new(|settings: &mut device_grant_domain::Settings| {
+        settings.guess_limits =
+            GuessLimits { per_account: 10, per_network: 100_000, ..settings.guess_limits };
+        settings.user_code = CodeFormat::user_code("#", 6, true).unwrap();
+    });
+    let app = TestApp::with(Options { settings, ..Options::default() }).await;
+    let prompt =
+        |away: &url::Url| away.query_pairs().find(|(name, _)| name == "prompt").map(|(_, v)| v.into_owned());
+    let usual = app.start(TV).await;
+    let away = Browser::alice(&app).authorize(&usual).await;
+    assert_eq!(prompt(&away), None);
+    for n in 0..20 {
+        enter(&app, (&n.to_string(), &n.to_string(), "nat"), "000000").await;
+    }
+    app.services[0].share_tally().await;
+    let hour_ago = serde_json::json!(app.clock_s() - 3600);
+    for (auth_time, expected) in [(hour_ago, "too_weak"), (serde_json::Value::Null, "approved")] {
+        let mut alice = Browser::alice(&app);
+        let away = alice.authorize(&app.start(TV).await).await;
+        assert_eq!(prompt(&away).as_deref(), Some("login"));
+        app.dev_pool().faults().set(|pool| pool.id_token_claims = [("auth_time", auth_time)].into());
+        let back = alice.person.visit(&away).await.unwrap();
+        assert_eq!(outcome(&alice.land(&local(&back)).await), expected);
+        app.dev_pool().faults().clear();
+    }
+    app.advance(2 * 1800);
+    let away = Browser::alice(&app).authorize(&app.start(TV).await).await;
+    assert_eq!(prompt(&away), None, "the attack is over");
 }
 
 /// UC-06: attackers with many accounts and addresses find as many codes as the published formula says.
