@@ -6,6 +6,7 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::ClientId;
 
+use crate::client::DeviceClient;
 use crate::ids::RequestId;
 use crate::network::Network;
 use crate::request::DeviceRequest;
@@ -16,6 +17,8 @@ use crate::service::DeviceGrant;
 pub(crate) enum Event {
     /// A client could not prove itself.
     Authenticate,
+    /// A person came back from signing in.
+    SignIn,
     /// Codes were issued, or were not.
     Issue,
     /// A code was entered: the request was shown, or there was none.
@@ -30,12 +33,17 @@ pub(crate) enum Event {
     HandOver,
     /// An approval brought nothing.
     Failure,
+    /// A refresh token was not good. Those that were good leave no line: every device of a fleet would, every hour.
+    Refresh,
+    /// A token was given up.
+    Revoke,
 }
 
 impl Event {
     const fn name(self) -> &'static str {
         match self {
             Self::Authenticate => "authenticate",
+            Self::SignIn => "sign_in",
             Self::Issue => "issue",
             Self::View => "view",
             Self::Authorize => "authorize",
@@ -43,6 +51,8 @@ impl Event {
             Self::Deny => "deny",
             Self::HandOver => "hand_over",
             Self::Failure => "failure",
+            Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
         }
     }
 }
@@ -58,6 +68,10 @@ pub(crate) struct About<'a> {
 }
 
 impl<'a> About<'a> {
+    pub(crate) fn client(client: &'a DeviceClient, network: Network) -> Self {
+        Self { client: Some(&client.id), network: Some(network), ..Self::default() }
+    }
+
     pub(crate) fn request(request: &'a DeviceRequest) -> Self {
         Self { request: Some(&request.id), client: Some(&request.client_id), ..Self::default() }
     }

@@ -68,6 +68,25 @@ impl DeviceGrant {
         code: &AuthorizationCode,
         network: Network,
     ) -> Result<Account, SignInError> {
+        let signed_in = self.try_sign_in(trip, code, network).await;
+        let (outcome, account) = match &signed_in {
+            Ok(account) => ("signed_in", Some(account.id.as_str())),
+            // A reload is no news.
+            Err(SignInError::Spent) => return signed_in,
+            Err(SignInError::TooMany) => ("too_many", None),
+            Err(SignInError::Failed) => ("failed", None),
+            Err(SignInError::Unavailable) => ("unavailable", None),
+        };
+        self.audit(Event::SignIn, outcome, About { account, network: Some(network), ..About::default() });
+        signed_in
+    }
+
+    async fn try_sign_in(
+        &self,
+        trip: &Trip,
+        code: &AuthorizationCode,
+        network: Network,
+    ) -> Result<Account, SignInError> {
         self.may_ask_pool(SIGN_IN, network).map_err(|_| SignInError::TooMany)?;
         let spent =
             self.store.spend(&OnceKey::attempt(&trip.attempt), trip.ends_at).await.map_err(|problem| {

@@ -93,9 +93,27 @@ impl DeviceGrant {
         }
     }
 
-    /// Refreshes for an authenticated client. One call to the pool, never a second (RT-04). A refresh token that is bound
-    /// to a key is good with a fresh proof of that key only, and so is the next one (DP-10).
+    /// Refreshes for an authenticated client.
     pub async fn refresh(
+        &self,
+        client: &DeviceClient,
+        asked: (&RefreshToken, Option<&Scope>),
+        proof: Option<&Proof>,
+        network: Network,
+    ) -> Result<TokenResponse, RefreshRefusal> {
+        let refreshed = self.try_refresh(client, asked, proof, network).await;
+        let outcome = match &refreshed {
+            Err(RefreshRefusal::InvalidGrant) => "invalid_grant",
+            Err(RefreshRefusal::TooMany(_)) => "too_many",
+            _ => return refreshed,
+        };
+        self.audit(Event::Refresh, outcome, About::client(client, network));
+        refreshed
+    }
+
+    /// One call to the pool, never a second (RT-04). A refresh token that is bound to a key is good with a fresh proof of
+    /// that key only, and so is the next one (DP-10).
+    async fn try_refresh(
         &self,
         client: &DeviceClient,
         (token, scope): (&RefreshToken, Option<&Scope>),
@@ -175,7 +193,10 @@ impl DeviceGrant {
             self.note_refusal(client.id.as_str(), network);
         }
         match self.pool.revoke(self.pool_client(client), token.expose(), hint).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.audit(Event::Revoke, "revoked", About::client(client, network));
+                Ok(())
+            }
             Err(RevokeError::UnsupportedTokenType) => Err(RevokeRefusal::UnsupportedTokenType),
             Err(RevokeError::Unavailable(cause)) => {
                 tracing::warn!(client = %client.id, %cause, "a revocation was not answered");

@@ -22,6 +22,9 @@ const JWKS_URI: &str = "client.jwks_uri";
 const USABLE: &str = "public keys for signatures: RSA of 2048 bits or more, EC P-256 or P-384, Ed25519";
 const ALGORITHMS: &str = "client.assertion_algorithms";
 
+/// Shorter ones are not refused: they may be out on devices already.
+const SHORTEST_SECRET: usize = 16;
+
 /// What only a client with a secret has.
 const OF_A_SECRET: [&str; 6] = [
     "client.secret",
@@ -44,6 +47,15 @@ pub(super) fn build(
     let next_secret = secrets::read(settings, "client.next_secret", "client.next_secret_file", problems);
     let next = self::hash(settings, "client.next_secret_hash", next_secret.as_ref(), problems);
     let other = next.map(|hash| OtherSecret { hash, until: None });
+    for secret in secret.into_iter().chain(&next_secret) {
+        if secret.expose().len() < SHORTEST_SECRET {
+            let name = settings.text("client.id").unwrap_or_default();
+            problems.warnings.push(format!(
+                "client {name:?}: a secret of fewer than {SHORTEST_SECRET} characters can be guessed; `device-grant client \
+                 add` makes one of 256 bits"
+            ));
+        }
+    }
     let has_secret = OF_A_SECRET.iter().any(|path| settings.written(path).is_some());
     let method = settings.text(METHOD);
     if method != Some("private_key_jwt")

@@ -1,6 +1,7 @@
 //! The configuration: a file, the environment over it, and everything that is wrong with them at once.
 
 mod alb;
+mod cautions;
 mod client_auth;
 mod clients;
 mod codes;

@@ -17,7 +17,9 @@ use url::{Host, Url};
 
 use super::document::Settings;
 use super::problem::Problems;
-use super::{Config, Log, LogFormat, Network, StoreConfig, Table, alb, clients, codes, keyring, secrets};
+use super::{
+    Config, Log, LogFormat, Network, StoreConfig, Table, alb, cautions, clients, codes, keyring, secrets,
+};
 
 /// Parameters of an authorization request that are ours alone.
 const OUR_PARAMETERS: &[&str] = &[
@@ -75,6 +77,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         clock_skew: seconds(service, "store.clock_skew_s"),
     };
     let (keyring, log, warnings) = (keyring?, log(service), Vec::new());
+    cautions::add(&settings.public_url, &network, &keyring, problems);
     let rest_days: u32 = service.whole("keyring.refresh_token_rest_days")?;
     let refresh_token_rest = Duration::from_hours(24) * rest_days;
     Some(Config {

@@ -84,6 +84,7 @@ async fn every_step_leaves_a_line() {
         names(&login),
         [
             ("issue", "issued"),
+            ("sign_in", "signed_in"),
             ("view", "no_match"),
             ("view", "shown"),
             ("authorize", "sent_to_pool"),
@@ -107,6 +108,32 @@ async fn every_step_leaves_a_line() {
     for expected in [("deny", "denied"), ("failure", "exchange"), ("issue", "invalid_scope")] {
         assert!(names(&more).contains(&expected), "{expected:?} in {more:?}");
     }
+}
+
+/// SEC-15: a sign-in that fails, a refresh token that is not good and a token that is given up leave a line; a refresh that
+/// works leaves none.
+#[tokio::test]
+async fn what_follows_a_login_leaves_a_line() {
+    let app = TestApp::new().await;
+    let codes = app.start_confidential(CONSOLE).await;
+    let mut alice = Browser::alice(&app);
+    alice.approve(&codes).await;
+    let tokens = app.poll_confidential(CONSOLE, &codes).await.json();
+    let good = tokens["refresh_token"].as_str().unwrap();
+    let trail = Trail::default();
+    let _guard = tracing::subscriber::set_default(trail.clone());
+    let send =
+        async |path, form: &[(&str, &str)]| app.send(with_basic(post(path, form), CONSOLE, SECRET)).await;
+    for token in [good, "bad"] {
+        send("/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).await;
+    }
+    send("/revoke", &[("token", good)]).await;
+    app.dev_pool().faults().set(|pool| pool.id_token_claims = [("nonce", json!("other"))].into());
+    Browser::of(&app, "bob").sign_in().await;
+    let lines = trail.take();
+    let expected = [("refresh", "invalid_grant"), ("revoke", "revoked"), ("sign_in", "failed")];
+    assert_eq!(names(&lines), expected);
+    assert_eq!((lines[0]["client"].as_str(), lines[0]["network"].as_str()), (CONSOLE, "192.0.2.x"));
 }
 
 /// SEC-07, SEC-15: no code, token, name or whole address is in the trail.
