@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+use crate::client::registry::Registry;
 use crate::client::{ClientKeys, Clients, DeviceClient, PoolBinding};
 use crate::codes::CodeFormat;
 use crate::dpop::DpopSettings;
@@ -184,6 +185,11 @@ impl DeviceGrant {
             PoolBinding::Shared => &self.settings.service_client,
             PoolBinding::Own(own) => own,
         }
+    }
+
+    /// The clients that are registered in the store.
+    pub fn registry(&self) -> Registry<'_> {
+        Registry::new(&*self.records, &self.keyring)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use device_grant_domain::DeviceGrant;
-use device_grant_domain::client::registry::{self, Index};
+use device_grant_domain::client::registry::{Index, RegistryError};
 use device_grant_domain::client::{DeviceClient, PoolBinding};
-use device_grant_domain::store::Unavailable;
 use device_grant_protocol::ClientId;
 
 use crate::config::Registrations;
@@ -31,14 +30,20 @@ impl Registered {
     }
 
     /// Reads what has changed since the last look. While the store is away everything stays as it is.
-    pub(crate) async fn refresh(&mut self, service: &DeviceGrant) -> Result<(), Unavailable> {
-        let index = registry::index(&*service.records).await?;
+    pub(crate) async fn refresh(&mut self, service: &DeviceGrant) -> Result<(), RegistryError> {
+        let index = service.registry().index().await?;
         if self.seen.as_ref() == Some(&index) {
             return Ok(());
         }
         let before = self.seen.clone().unwrap_or_default();
         for (id, version) in index.iter().filter(|(id, version)| before.get(*id) != Some(*version)) {
-            let found = registry::find(&*service.records, id).await?;
+            let found = match service.registry().find(id).await {
+                Err(altered @ RegistryError::Altered) => {
+                    tracing::error!(client = %id, version, "not usable: {altered}");
+                    None
+                }
+                found => found?,
+            };
             let client = found.and_then(|registration| {
                 let read = self.registrations.client(id, &registration);
                 read.map_err(|problem| tracing::error!(client = %id, version, "not usable: {problem}")).ok()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use device_grant_protocol::{BasicCredentials, ClientId};
 
-use super::registry::{self, StoredSecret};
+use super::registry::{Registry, StoredSecret};
 use super::{ClientAuth, DeviceClient, SecretHash};
 use crate::audit::{About, Event};
 use crate::keyring::Purpose;
@@ -160,9 +160,9 @@ impl DeviceGrant {
             return;
         }
         let (old, fresh) = (StoredSecret::from(used), SecretHash::keyed(secret, &self.keyring));
-        let (records, id) = (Arc::clone(&self.records), id.clone());
+        let (records, keyring, id) = (Arc::clone(&self.records), Arc::clone(&self.keyring), id.clone());
         self.tasks.spawn(async move {
-            let renewed = registry::change(&*records, &id, |registration| {
+            let renewed = Registry::new(&*records, &keyring).change(&id, |registration| {
                 let same = |kept: &&mut StoredSecret| old.is_same_as(kept);
                 let Some(kept) = registration.secrets.iter_mut().find(same) else { return false };
                 *kept = StoredSecret::from(fresh).until(kept.until);

@@ -1,17 +1,19 @@
 //! Clients that are registered in the store: `device-grant client` writes them, every replica reads them.
 //!
 //! An index says which there are, in which version; so a replica learns what has changed by one read, knows everybody
-//! from memory, and goes on knowing them while the store is away.
+//! from memory, and goes on knowing them while the store is away. Each registration is sealed with a MAC under a durable
+//! key: whoever can write the table, and has no keys, registers nobody and changes nobody.
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::{ClientId, ClientSecret};
 use serde::{Deserialize, Serialize};
 
 use super::SecretHash;
 use crate::entropy::{Entropy, bytes};
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, Purpose};
 use crate::records::{Record, RecordKind, RecordStore};
 use crate::store::Unavailable;
 use crate::time::Timestamp;
@@ -20,6 +22,7 @@ const INDEX: &str = "clients";
 /// A secret of our own making says so, for whoever finds one where it should not be.
 const SECRET_PREFIX: &str = "dgs1_";
 const TRIES: usize = 8;
+const SEAL_LABEL: &str = "client-registration";
 
 /// A client as it stands in the store. Nothing in it is a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,12 +48,25 @@ pub struct StoredSecret {
     pub until: Option<Timestamp>,
 }
 
+/// A registration as it stands in the store.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    registration: Registration,
+    /// The durable key that the MAC is made with.
+    sealed_with: u8,
+    seal: String,
+}
+
 /// Which clients there are, each with the version of its record.
 pub type Index = BTreeMap<ClientId, u64>;
 
-/// Why a registration was not written.
+/// Why a registration was not read or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
+    /// What stands in the store was not written by anybody who has the keys.
+    #[error("the registration was altered in the store: remove it, and register the client anew")]
+    Altered,
     /// There is one of that id.
     #[error("a client of this id is registered already")]
     Exists,
@@ -103,116 +119,151 @@ impl From<SecretHash> for StoredSecret {
     }
 }
 
-/// Which clients there are.
-pub async fn index(records: &dyn RecordStore) -> Result<Index, Unavailable> {
-    Ok(read_index(records).await?.0)
+/// The registered clients of one store.
+#[derive(Clone, Copy)]
+pub struct Registry<'a> {
+    records: &'a dyn RecordStore,
+    keyring: &'a Keyring,
 }
 
-/// The registration of `id`.
-pub async fn find(records: &dyn RecordStore, id: &ClientId) -> Result<Option<Registration>, Unavailable> {
-    let record = records.record(RecordKind::Client, id.as_str()).await?;
-    record.map(|record| parse(&record)).transpose()
-}
+impl<'a> Registry<'a> {
+    /// Those that `records` has, sealed with keys of `keyring`.
+    pub const fn new(records: &'a dyn RecordStore, keyring: &'a Keyring) -> Self {
+        Self { records, keyring }
+    }
 
-/// The clients with a secret that is good at `now` and hashed under the durable key `number`.
-pub async fn resting_on(
-    records: &dyn RecordStore,
-    number: u8,
-    now: Timestamp,
-) -> Result<Vec<ClientId>, Unavailable> {
-    let rests = |secret: &StoredSecret| secret.key == number && secret.until.is_none_or(|until| now < until);
-    let mut resting = Vec::new();
-    for id in index(records).await?.into_keys() {
-        let found = find(records, &id).await?;
-        if found.is_some_and(|found| found.secrets.iter().any(rests)) {
-            resting.push(id);
+    /// Which clients there are.
+    pub async fn index(self) -> Result<Index, Unavailable> {
+        Ok(self.read_index().await?.0)
+    }
+
+    /// The registration of `id`.
+    pub async fn find(self, id: &ClientId) -> Result<Option<Registration>, RegistryError> {
+        let record = self.records.record(RecordKind::Client, id.as_str()).await?;
+        Ok(record.map(|record| self.open(id, &record)).transpose()?.map(|stored| stored.registration))
+    }
+
+    /// The clients with a secret that is good at `now` and hashed under the durable key `number`, or with a seal of that
+    /// key.
+    pub async fn resting_on(self, number: u8, now: Timestamp) -> Result<Vec<ClientId>, RegistryError> {
+        let mut resting = Vec::new();
+        for id in self.index().await?.into_keys() {
+            let Some(record) = self.records.record(RecordKind::Client, id.as_str()).await? else { continue };
+            let stored = self.open(&id, &record)?;
+            let rests =
+                |secret: &StoredSecret| secret.key == number && secret.until.is_none_or(|until| now < until);
+            if stored.sealed_with == number || stored.registration.secrets.iter().any(rests) {
+                resting.push(id);
+            }
         }
+        Ok(resting)
     }
-    Ok(resting)
-}
 
-/// Registers a client.
-pub async fn add(
-    records: &dyn RecordStore,
-    id: &ClientId,
-    registration: &Registration,
-) -> Result<(), RegistryError> {
-    if index(records).await?.contains_key(id) {
-        return Err(RegistryError::Exists);
+    /// Seals with the active key whatever is sealed with another one.
+    pub async fn seal_anew(self) -> Result<(), RegistryError> {
+        for id in self.index().await?.into_keys() {
+            let Some(record) = self.records.record(RecordKind::Client, id.as_str()).await? else { continue };
+            if self.open(&id, &record)?.sealed_with != self.keyring.active(Purpose::Durable) {
+                self.change(&id, |_| true).await?;
+            }
+        }
+        Ok(())
     }
-    // What is not in the index is left over from an addition or a removal that was broken off.
-    let left_over = records.record(RecordKind::Client, id.as_str()).await?.map_or(0, |record| record.version);
-    put(records, id, registration, left_over).await
-}
 
-/// Changes the registration of `id`; `change` says whether there is anything to change.
-pub async fn change(
-    records: &dyn RecordStore,
-    id: &ClientId,
-    change: impl Fn(&mut Registration) -> bool,
-) -> Result<(), RegistryError> {
-    for _ in 0..TRIES {
-        if !index(records).await?.contains_key(id) {
+    /// Registers a client.
+    pub async fn add(self, id: &ClientId, registration: &Registration) -> Result<(), RegistryError> {
+        if self.index().await?.contains_key(id) {
+            return Err(RegistryError::Exists);
+        }
+        // What is not in the index is left over from an addition or a removal that was broken off.
+        let left_over = self.records.record(RecordKind::Client, id.as_str()).await?;
+        self.put(id, registration, left_over.map_or(0, |record| record.version)).await
+    }
+
+    /// Changes the registration of `id`; `change` says whether there is anything to change.
+    pub async fn change(
+        self,
+        id: &ClientId,
+        change: impl Fn(&mut Registration) -> bool,
+    ) -> Result<(), RegistryError> {
+        for _ in 0..TRIES {
+            if !self.index().await?.contains_key(id) {
+                return Err(RegistryError::Unknown);
+            }
+            let record = self.records.record(RecordKind::Client, id.as_str()).await?;
+            let record = record.ok_or(RegistryError::Unknown)?;
+            let mut registration = self.open(id, &record)?.registration;
+            if !change(&mut registration) {
+                return Ok(());
+            }
+            match self.put(id, &registration, record.version).await {
+                Err(RegistryError::Busy) => {}
+                done => return done,
+            }
+        }
+        Err(RegistryError::Busy)
+    }
+
+    /// Removes the registration of `id`.
+    pub async fn remove(self, id: &ClientId) -> Result<(), RegistryError> {
+        if !self.index().await?.contains_key(id) {
             return Err(RegistryError::Unknown);
         }
-        let record = records.record(RecordKind::Client, id.as_str()).await?.ok_or(RegistryError::Unknown)?;
-        let mut registration: Registration = parse(&record)?;
-        if !change(&mut registration) {
-            return Ok(());
+        self.change_index(|index| index.remove(id)).await?;
+        self.records.remove_record(RecordKind::Client, id.as_str()).await?;
+        Ok(())
+    }
+
+    async fn put(
+        self,
+        id: &ClientId,
+        registration: &Registration,
+        replaces: u64,
+    ) -> Result<(), RegistryError> {
+        let (sealed_with, mac) = self.keyring.durable_mac(SEAL_LABEL, &sealed_part(id, registration));
+        let seal = BASE64_URL_SAFE_NO_PAD.encode(mac);
+        let stored = Stored { registration: registration.clone(), sealed_with, seal };
+        let data = serde_json::to_string(&stored).expect("plain data always serializes");
+        if !self.records.put_record(RecordKind::Client, id.as_str(), (&data, replaces), None).await? {
+            return Err(RegistryError::Busy);
         }
-        match put(records, id, &registration, record.version).await {
-            Err(RegistryError::Busy) => {}
-            done => return done,
+        self.change_index(|index| index.insert(id.clone(), replaces + 1)).await
+    }
+
+    fn open(self, id: &ClientId, record: &Record) -> Result<Stored, RegistryError> {
+        let stored: Stored = serde_json::from_str(&record.data).map_err(|_| RegistryError::Altered)?;
+        let sealed_part = sealed_part(id, &stored.registration);
+        // Another replica may have the key: nothing is wrong with the registration.
+        let mac = self.keyring.durable_mac_under(stored.sealed_with, SEAL_LABEL, &sealed_part);
+        let mac = mac.map_err(|lacking| Unavailable(lacking.into()))?;
+        let seal = BASE64_URL_SAFE_NO_PAD.decode(&stored.seal).unwrap_or_default();
+        verify_slices_are_equal(&mac, &seal).map_err(|_| RegistryError::Altered)?;
+        Ok(stored)
+    }
+
+    async fn change_index(self, change: impl Fn(&mut Index) -> Option<u64>) -> Result<(), RegistryError> {
+        for _ in 0..TRIES {
+            let (mut index, version) = self.read_index().await?;
+            change(&mut index);
+            let data = serde_json::to_string(&index).expect("names and numbers always serialize");
+            if self.records.put_record(RecordKind::Index, INDEX, (&data, version), None).await? {
+                return Ok(());
+            }
+        }
+        Err(RegistryError::Busy)
+    }
+
+    async fn read_index(self) -> Result<(Index, u64), Unavailable> {
+        match self.records.record(RecordKind::Index, INDEX).await? {
+            Some(record) => {
+                let index = serde_json::from_str(&record.data);
+                Ok((index.map_err(|error| Unavailable(error.into()))?, record.version))
+            }
+            None => Ok((Index::new(), 0)),
         }
     }
-    Err(RegistryError::Busy)
 }
 
-/// Removes the registration of `id`.
-pub async fn remove(records: &dyn RecordStore, id: &ClientId) -> Result<(), RegistryError> {
-    if !index(records).await?.contains_key(id) {
-        return Err(RegistryError::Unknown);
-    }
-    change_index(records, |index| index.remove(id)).await?;
-    records.remove_record(RecordKind::Client, id.as_str()).await?;
-    Ok(())
-}
-
-async fn put(
-    records: &dyn RecordStore,
-    id: &ClientId,
-    registration: &Registration,
-    replaces: u64,
-) -> Result<(), RegistryError> {
-    let data = serde_json::to_string(registration).expect("plain data always serializes");
-    if !records.put_record(RecordKind::Client, id.as_str(), (&data, replaces), None).await? {
-        return Err(RegistryError::Busy);
-    }
-    change_index(records, |index| index.insert(id.clone(), replaces + 1)).await
-}
-
-async fn change_index(
-    records: &dyn RecordStore,
-    change: impl Fn(&mut Index) -> Option<u64>,
-) -> Result<(), RegistryError> {
-    for _ in 0..TRIES {
-        let (mut index, version) = read_index(records).await?;
-        change(&mut index);
-        let data = serde_json::to_string(&index).expect("names and numbers always serialize");
-        if records.put_record(RecordKind::Index, INDEX, (&data, version), None).await? {
-            return Ok(());
-        }
-    }
-    Err(RegistryError::Busy)
-}
-
-async fn read_index(records: &dyn RecordStore) -> Result<(Index, u64), Unavailable> {
-    match records.record(RecordKind::Index, INDEX).await? {
-        Some(record) => Ok((parse(&record)?, record.version)),
-        None => Ok((Index::new(), 0)),
-    }
-}
-
-fn parse<T: for<'a> Deserialize<'a>>(record: &Record) -> Result<T, Unavailable> {
-    serde_json::from_str(&record.data).map_err(|error| Unavailable(error.into()))
+fn sealed_part(id: &ClientId, registration: &Registration) -> Vec<u8> {
+    serde_json::to_vec(&(id, registration)).expect("plain data always serializes")
 }

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use device_grant_domain::client::registry::{self, Registration, StoredSecret};
+use device_grant_domain::client::registry::{Registration, Registry, StoredSecret, fresh_secret};
+use device_grant_domain::records::RecordStore;
 use device_grant_domain::{Clock, Keyring, SystemClock, SystemEntropy, Timestamp};
 use device_grant_protocol::{ClientId, ClientSecret};
 
@@ -27,7 +29,7 @@ pub(crate) async fn run(
         ClientAction::Show { id } => desk.show(id).await,
         ClientAction::RotateSecret { id, keep_old_s } => desk.rotate(id, *keep_old_s).await,
         ClientAction::Remove { id } => {
-            registry::remove(&*desk.store.records(), id).await?;
+            desk.registry().remove(id).await?;
             println!(
                 "Removed {id}. Servers refuse it within ten seconds; what it holds at the pool lives on."
             );
@@ -40,7 +42,7 @@ pub(crate) async fn run(
 struct Desk {
     registrations: Registrations,
     keyring: Keyring,
-    store: Store,
+    records: Arc<dyn RecordStore>,
     now: Timestamp,
 }
 
@@ -52,29 +54,39 @@ impl Desk {
             "the servers look for clients in their configuration only: set clients.in_store = true first",
         )?;
         let keyring = Keyring::new(wiring::keys(&config.keyring, &config.store)?)?;
-        let store = Store::open_beside(&config.store).await?;
-        Ok(Self { registrations, keyring, store, now: SystemClock.now() })
+        let records = Store::open_beside(&config.store).await?.records();
+        Ok(Self { registrations, keyring, records, now: SystemClock.now() })
+    }
+
+    fn registry(&self) -> Registry<'_> {
+        Registry::new(&*self.records, &self.keyring)
     }
 
     async fn add(&mut self, id: &ClientId, settings: &ClientSettings) -> anyhow::Result<()> {
-        let secret = settings.auth_method.has_secret().then(|| registry::fresh_secret(&SystemEntropy));
+        let secret = settings.auth_method.has_secret().then(|| fresh_secret(&SystemEntropy));
         let registration = Registration {
             settings: written(settings)?,
             secrets: secret.iter().map(|secret| StoredSecret::of(secret, &self.keyring)).collect(),
             jwks: jwks(settings)?,
         };
         self.registrations.client(id, &registration)?;
-        registry::add(&*self.store.records(), id, &registration).await?;
+        self.registry().add(id, &registration).await?;
         println!("Registered {id}. Every server knows it within ten seconds.");
         tell(id, secret.as_ref());
         Ok(())
     }
 
     async fn list(&self) -> anyhow::Result<()> {
-        let records = self.store.records();
-        let index = registry::index(&*records).await?;
+        let index = self.registry().index().await?;
         for id in index.keys() {
-            let Some(registration) = registry::find(&*records, id).await? else { continue };
+            let registration = match self.registry().find(id).await {
+                Ok(Some(registration)) => registration,
+                Ok(None) => continue,
+                Err(problem) => {
+                    println!("{id}  NOT USABLE: {problem}");
+                    continue;
+                }
+            };
             match self.registrations.client(id, &registration) {
                 Ok(client) => println!("{id}  {}  {:?}", client.name, client.auth.methods()),
                 Err(problem) => println!("{id}  NOT USABLE: {problem}"),
@@ -85,7 +97,7 @@ impl Desk {
     }
 
     async fn show(&self, id: &ClientId) -> anyhow::Result<()> {
-        let found = registry::find(&*self.store.records(), id).await?;
+        let found = self.registry().find(id).await?;
         let registration = found.with_context(|| format!("{id} is not registered"))?;
         print!("id = {}\n{}", quoted(id.as_str()), registration.settings);
         for secret in &registration.secrets {
@@ -101,20 +113,20 @@ impl Desk {
 
     /// The old secret stays good for a while, so that devices can change over one by one.
     async fn rotate(&self, id: &ClientId, keep_old_s: u64) -> anyhow::Result<()> {
-        let found = registry::find(&*self.store.records(), id).await?;
+        let found = self.registry().find(id).await?;
         let has_secret = found.is_some_and(|registration| !registration.secrets.is_empty());
         ensure!(has_secret, "{id} is not registered, or has no secret");
-        let secret = registry::fresh_secret(&SystemEntropy);
+        let secret = fresh_secret(&SystemEntropy);
         let until = self.now + Duration::from_secs(keep_old_s);
-        registry::change(&*self.store.records(), id, |registration| {
+        let put_before = |registration: &mut Registration| {
             registration.secrets.truncate(1);
             for old in &mut registration.secrets {
                 old.until = Some(until);
             }
             registration.secrets.insert(0, StoredSecret::of(&secret, &self.keyring));
             true
-        })
-        .await?;
+        };
+        self.registry().change(id, put_before).await?;
         println!("The old secret of {id} is good until {}.", shown(until));
         tell(id, Some(&secret));
         Ok(())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use device_grant_domain::client::registry;
+use device_grant_domain::client::registry::Registry;
 use device_grant_domain::keys::{self, Holding};
 use device_grant_domain::{
     Clock, KeyMaterial, Keyring, Purpose, SystemClock, SystemEntropy, Timestamp, bytes,
@@ -176,7 +176,10 @@ async fn retire(bench: &mut Bench, key: &OneKey, log_devices_out: bool) -> anyho
             rested(ends, bench.now, "requests, cookies and user codes may still rest on it")?;
         }
         Purpose::Durable => {
-            let clients = registry::resting_on(&*bench.store.records(), number, bench.now).await?;
+            let (records, keyring) = (bench.store.records(), Keyring::new(bench.keys.clone())?);
+            let registry = Registry::new(&*records, &keyring);
+            registry.seal_anew().await?;
+            let clients = registry.resting_on(number, bench.now).await?;
             let clients: Vec<_> = clients.iter().map(ToString::to_string).collect();
             ensure!(
                 clients.is_empty(),
