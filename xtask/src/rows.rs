@@ -1,5 +1,6 @@
 //! `docs/conformance.md` against the tests that name its rows.
 
+mod citations;
 mod document;
 mod scan;
 
@@ -16,7 +17,8 @@ type TestsByRow = BTreeMap<String, BTreeSet<String>>;
 
 /// Prints each row with its tests and the rows without one; with `write` the document's column is made anew first.
 ///
-/// Fails when a test names a row that is not there, or when the document's column is not what the tests say.
+/// Fails when a test names a row that is not there, when the document's column is not what the tests say, or when another
+/// document names a test that is not there.
 pub(crate) fn run(write: bool) -> anyhow::Result<()> {
     let path = workspace::root().join("docs/conformance.md");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -30,6 +32,7 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
     } else {
         problems.extend(stale_claims(&document, &tests));
     }
+    problems.extend(citations::broken(workspace::root())?);
     print_rows(&document, &tests);
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
