@@ -1,4 +1,4 @@
-//! The project's own commands: `test`, `fuzz`, `rows`, `parts`.
+//! The project's own commands: `test`, `soak`, `fuzz`, `rows`, `parts`.
 
 mod command;
 mod fuzz;
@@ -10,6 +10,9 @@ mod workspace;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// For how long each fuzz target runs in a soak.
+const SOAK_SECONDS: u32 = 60;
 
 /// The project's own commands.
 #[derive(Debug, Parser)]
@@ -23,6 +26,8 @@ struct Cli {
 enum Command {
     /// Run every test there is, real parts included.
     Test(stages::Options),
+    /// Run what takes longer than the tests may: every fuzz target for a minute.
+    Soak,
     /// Fuzz the parsers of bytes that strangers send.
     Fuzz {
         /// For how long each target runs.
@@ -45,6 +50,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(options) => stages::run(&options),
+        Command::Soak => fuzz::run(SOAK_SECONDS, &[]),
         Command::Fuzz { seconds, only } => fuzz::run(seconds, &only),
         Command::Parts => parts::fetch(),
         Command::Rows { write } => rows::run(write),
