@@ -7,7 +7,7 @@ use device_grant_domain::dpop::Dpop;
 use device_grant_domain::jws::SigningAlgorithm;
 use device_grant_domain::policy::Policies;
 use device_grant_domain::pool::PoolClient;
-use device_grant_domain::{Clock, DeviceGrant, Entropy, Keyring, Ports};
+use device_grant_domain::{Clock, DeviceGrant, Entropy, Keyring, Ports, Settings};
 use device_grant_protocol::AuthMethod;
 use device_grant_store_embedded::MemoryStore;
 use device_grant_testkit::{FixedClock, SeededEntropy, settings};
@@ -54,12 +54,14 @@ impl Default for Fixture {
             clock,
             entropy,
         };
-        let service = DeviceGrant::new(
-            ports,
-            Arc::new(keyring),
-            clients.clone(),
-            settings(PUBLIC_URL, service_client()),
-        );
+        // The clock stands still: no count of what came in vain ever starts anew.
+        let settings = Settings {
+            wrong_secret_limit: u32::MAX,
+            pool_refusal_limit: u32::MAX,
+            unknown_code_limit: u32::MAX,
+            ..settings(PUBLIC_URL, service_client())
+        };
+        let service = DeviceGrant::new(ports, Arc::new(keyring), clients.clone(), settings);
         Self { service: Arc::new(service), pool, signer, clients }
     }
 }
