@@ -57,7 +57,7 @@ impl Default for Fixture {
         // The clock stands still: no count of what came in vain ever starts anew.
         let settings = Settings {
             wrong_secret_limit: u32::MAX,
-            pool_refusal_limit: u32::MAX,
+            vain_pool_call_limit: u32::MAX,
             unknown_code_limit: u32::MAX,
             ..settings(PUBLIC_URL, service_client())
         };

@@ -1,6 +1,7 @@
 //! A browser comes back from the user pool.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use device_grant_protocol::AuthorizationCode;
 
@@ -20,6 +21,8 @@ use crate::trip::{Trip, TripPurpose};
 
 /// What sign-ins are counted as.
 const SIGN_IN: &str = "sign-in";
+/// What approvals are counted as.
+const GRANT: &str = "grant";
 
 /// What became of a person's decision, as far as that person's browser may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -51,7 +54,7 @@ pub enum SignInError {
     Spent,
     /// Too many sign-ins of this network brought nothing: wait.
     #[error("too many sign-ins from this network brought nothing")]
-    TooMany,
+    TooMany(Duration),
     /// The pool refuses, or cannot be used: start again.
     #[error("the sign-in brought nothing")]
     Failed,
@@ -73,7 +76,7 @@ impl DeviceGrant {
             Ok(account) => ("signed_in", Some(account.id.as_str())),
             // A reload is no news.
             Err(SignInError::Spent) => return signed_in,
-            Err(SignInError::TooMany) => ("too_many", None),
+            Err(SignInError::TooMany(_)) => ("too_many", None),
             Err(SignInError::Failed) => ("failed", None),
             Err(SignInError::Unavailable) => ("unavailable", None),
         };
@@ -87,7 +90,7 @@ impl DeviceGrant {
         code: &AuthorizationCode,
         network: Network,
     ) -> Result<Account, SignInError> {
-        self.may_ask_pool(SIGN_IN, network).map_err(|_| SignInError::TooMany)?;
+        self.reserve_pool_call(SIGN_IN, network).map_err(SignInError::TooMany)?;
         let spent =
             self.store.spend(&OnceKey::attempt(&trip.attempt), trip.ends_at).await.map_err(|problem| {
                 tracing::warn!(error = %problem, "a sign-in cannot be finished");
@@ -113,11 +116,11 @@ impl DeviceGrant {
             match problem {
                 ExchangeError::Unreachable(_) => SignInError::Unavailable,
                 ExchangeError::Refused | ExchangeError::TooWeak(_) | ExchangeError::Unusable(_) => {
-                    self.note_refusal(SIGN_IN, network);
                     SignInError::Failed
                 }
             }
         })?;
+        self.give_pool_call_back(SIGN_IN, network);
         Ok(tokens.account)
     }
 
@@ -128,17 +131,24 @@ impl DeviceGrant {
         self: &Arc<Self>,
         trip: &Trip,
         code: AuthorizationCode,
+        network: Network,
     ) -> (Outcome, Option<Account>) {
-        match self.claim_for(trip, code).await {
-            Ok((request, claimed)) => self.exchange_unhurried(request, claimed).await,
-            Err(outcome) => (outcome, None),
+        let (request, claimed) = match self.claim_for(trip, code, network).await {
+            Ok(claimed) => claimed,
+            Err(outcome) => return (outcome, None),
+        };
+        let done = self.exchange_unhurried(request, claimed).await;
+        if !matches!(done.0, Outcome::TryAgain | Outcome::Pending) {
+            self.give_pool_call_back(GRANT, network);
         }
+        done
     }
 
     async fn claim_for(
         &self,
         trip: &Trip,
         code: AuthorizationCode,
+        network: Network,
     ) -> Result<(DeviceRequest, ClaimedCode), Outcome> {
         let TripPurpose::Grant { request: id, account, demand, .. } = &trip.purpose else {
             return Err(Outcome::TryAgain);
@@ -163,7 +173,10 @@ impl DeviceGrant {
             pool_client_id: self.pool_client(&client).client_id.clone(),
             demand: demand.clone(),
         };
-        let request = self.claim(&request, &trip.attempt, &claimed).await?;
+        // Nothing is claimed for a call that will not be made: the person can try again.
+        self.reserve_pool_call(GRANT, network).map_err(|_| Outcome::TryAgain)?;
+        let claim = self.claim(&request, &trip.attempt, &claimed).await;
+        let request = claim.inspect_err(|_| self.give_pool_call_back(GRANT, network))?;
         Ok((request, claimed))
     }
 

@@ -142,6 +142,13 @@ impl CodeFormat {
         is(end) | is(code)
     }
 
+    /// Whether `typed` goes on for more than half of a code like `given`, which somebody else wrote.
+    pub fn comes_from(&self, typed: &str, given: &str) -> bool {
+        let (Some(typed), Some(given)) = (self.canonical(typed), self.canonical(given)) else { return false };
+        let alike = typed.chars().zip(given.chars()).take_while(|(one, other)| one == other).count();
+        alike * 2 > self.length
+    }
+
     fn canonical(&self, typed: &str) -> Option<String> {
         // Longer input is refused before any work is done on it; each character may come with separators.
         if typed.len() > Self::MAX_LENGTH * 8 {

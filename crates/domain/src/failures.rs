@@ -1,6 +1,8 @@
-//! How much in vain a network may try: wrong secrets (CA-09), and what makes us ask the pool for nothing.
+//! How much in vain a network may try: wrong secrets (CA-09), codes that there are not, and what makes us ask the pool for
+//! nothing.
 //!
-//! Counted in this replica's memory: with N replicas up to N times the number passes.
+//! A try is reserved before it is made and given back when it was not in vain, so that a hundred at once count as a
+//! hundred. Counted in this replica's memory: with N replicas up to N times the number passes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,13 +18,13 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// Networks that are counted at once. Beyond it a window admits without counting: memory is bounded, and no flood from
 /// many networks can lock others out.
 const MOST_NETWORKS: usize = 20_000;
-/// Names that one network may fail under in a window. Whoever tries more of them is guessing names as well, and no
-/// further ones are looked at, known or not.
-const MOST_NAMES: usize = 20;
+/// Counters of one network; names that meet in one share it. Names without end neither fill the memory nor get more tries
+/// than these have, and nobody is told by them which names there are.
+const SLOTS: usize = 64;
 
-/// The failures of the present minute, for each client in each network: a guesser locks out nobody elsewhere.
+/// The tries of the present minute, for each name in each network: whoever tries in vain stops nobody elsewhere.
 #[derive(Debug)]
-pub(crate) struct FailureCounts {
+pub(crate) struct VainTries {
     limit: u32,
     present: Mutex<Window>,
 }
@@ -30,48 +32,48 @@ pub(crate) struct FailureCounts {
 #[derive(Debug, Default)]
 struct Window {
     number: u64,
-    networks: HashMap<String, HashMap<Name, u32>>,
+    networks: HashMap<String, [u32; SLOTS]>,
 }
-
-/// A name as it is kept: hashed, since it may be long, and is anything.
-type Name = [u8; 32];
 
 impl DeviceGrant {
-    /// Whether the pool may be asked once more for `whose` sake in `network`; if not, how long to wait.
-    pub(crate) fn may_ask_pool(&self, whose: &str, network: Network) -> Result<(), Duration> {
-        self.pool_refusals.admit(whose, &network.to_string(), self.now())
+    /// Reserves a call to the pool for `whose` sake in `network`; if none is left, how long to wait.
+    pub(crate) fn reserve_pool_call(&self, whose: &str, network: Network) -> Result<(), Duration> {
+        self.vain_pool_calls.reserve(whose, &network.to_string(), self.now())
     }
 
-    /// Counts a call that somebody in `network` made us make in vain.
-    pub(crate) fn note_refusal(&self, whose: &str, network: Network) {
-        self.pool_refusals.note(whose, &network.to_string(), self.now());
+    /// The call was not in vain.
+    pub(crate) fn give_pool_call_back(&self, whose: &str, network: Network) {
+        self.vain_pool_calls.give_back(whose, &network.to_string(), self.now());
     }
 }
 
-impl FailureCounts {
+impl VainTries {
     /// Nothing counted yet.
     pub(crate) fn new(limit: u32) -> Self {
         Self { limit, present: Mutex::default() }
     }
 
-    /// Whether `network` may try once more for what it calls `name`; if not, how long to wait.
-    pub(crate) fn admit(&self, name: &str, network: &str, now: Timestamp) -> Result<(), Duration> {
-        let name = hashed(name);
-        let full = self.in_window(now, |window| {
-            window.networks.get(network).is_some_and(|names| match names.get(&name) {
-                Some(count) => *count >= self.limit,
-                None => names.len() >= MOST_NAMES,
-            })
-        });
-        if full { Err(rest_of_window(now)) } else { Ok(()) }
+    /// Reserves one try of `network` for what it calls `name`; if it has none left, how long to wait.
+    pub(crate) fn reserve(&self, name: &str, network: &str, now: Timestamp) -> Result<(), Duration> {
+        self.in_window(now, |window| {
+            if window.networks.len() >= MOST_NETWORKS && !window.networks.contains_key(network) {
+                return Ok(());
+            }
+            let count = &mut window.networks.entry(network.to_owned()).or_insert([0; SLOTS])[slot(name)];
+            if *count >= self.limit {
+                return Err(rest_of_window(now));
+            }
+            *count += 1;
+            Ok(())
+        })
     }
 
-    /// Counts a failure.
-    pub(crate) fn note(&self, name: &str, network: &str, now: Timestamp) {
+    /// Takes one try back.
+    pub(crate) fn give_back(&self, name: &str, network: &str, now: Timestamp) {
         self.in_window(now, |window| {
-            if window.networks.len() < MOST_NETWORKS || window.networks.contains_key(network) {
-                let names = window.networks.entry(network.to_owned()).or_default();
-                *names.entry(hashed(name)).or_default() += 1;
+            if let Some(counts) = window.networks.get_mut(network) {
+                let count = &mut counts[slot(name)];
+                *count = count.saturating_sub(1);
             }
         });
     }
@@ -86,8 +88,9 @@ impl FailureCounts {
     }
 }
 
-fn hashed(name: &str) -> Name {
-    digest(&SHA256, name.as_bytes()).as_ref().try_into().expect("SHA-256 gives 32 bytes")
+/// A name may be long, and is anything.
+fn slot(name: &str) -> usize {
+    usize::from(digest(&SHA256, name.as_bytes()).as_ref()[0]) % SLOTS
 }
 
 fn window_ms() -> u64 {
@@ -104,35 +107,35 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(60_020);
 
-    /// CA-09: a guesser is stopped for the rest of the minute, for this client in this network only.
+    /// CA-09: a guesser is stopped for the rest of the minute, for this client in this network only; what was not in vain
+    /// does not count.
     #[test]
     fn a_guesser_hurts_nobody_elsewhere() {
-        let counts = FailureCounts::new(3);
+        let tries = VainTries::new(3);
         for _ in 0..3 {
-            assert!(counts.admit("tv", "192.0.2.1", NOW).is_ok());
-            counts.note("tv", "192.0.2.1", NOW);
+            assert!(tries.reserve("tv", "192.0.2.1", NOW).is_ok());
+            assert!(tries.reserve("tv", "192.0.2.2", NOW).is_ok());
+            tries.give_back("tv", "192.0.2.2", NOW);
         }
-        assert_eq!(counts.admit("tv", "192.0.2.1", NOW), Err(Duration::from_secs(40)));
-        assert!(counts.admit("box", "192.0.2.1", NOW).is_ok());
-        assert!(counts.admit("tv", "192.0.2.2", NOW).is_ok());
-        assert!(counts.admit("tv", "192.0.2.1", NOW + Duration::from_secs(40)).is_ok());
+        assert_eq!(tries.reserve("tv", "192.0.2.1", NOW), Err(Duration::from_secs(40)));
+        assert!(tries.reserve("box", "192.0.2.1", NOW).is_ok());
+        assert!(tries.reserve("tv", "192.0.2.2", NOW).is_ok());
+        assert!(tries.reserve("tv", "192.0.2.1", NOW + Duration::from_secs(40)).is_ok());
     }
 
-    /// CA-09: names without end neither fill the memory nor get past the limit.
+    /// CA-09: names without end neither fill the memory nor get past the limit, and twenty of them close no other.
     #[test]
     fn a_network_that_tries_names_is_stopped_too() {
-        let counts = FailureCounts::new(3);
-        for n in 0..MOST_NAMES {
-            let name = n.to_string();
-            assert!(counts.admit(&name, "192.0.2.1", NOW).is_ok());
-            counts.note(&name, "192.0.2.1", NOW);
+        let tries = VainTries::new(3);
+        for n in 0..20 {
+            assert!(tries.reserve(&n.to_string(), "192.0.2.1", NOW).is_ok(), "{n}");
         }
-        assert!(counts.admit("one more", "192.0.2.1", NOW).is_err());
-        assert!(counts.admit("0", "192.0.2.1", NOW).is_ok(), "one that it failed under is still counted");
+        assert!(tries.reserve("box", "192.0.2.1", NOW).is_ok(), "one that nobody tried");
+        let passed = (0..10_000).filter(|n| tries.reserve(&n.to_string(), "192.0.2.3", NOW).is_ok()).count();
+        assert_eq!(passed, 3 * SLOTS);
         for n in 0..MOST_NETWORKS + 10 {
-            counts.note("tv", &n.to_string(), NOW);
+            assert!(tries.reserve("tv", &format!("network {n}"), NOW).is_ok());
         }
-        let networks = counts.present.lock().unwrap().networks.len();
-        assert_eq!(networks, MOST_NETWORKS);
+        assert_eq!(tries.present.lock().unwrap().networks.len(), MOST_NETWORKS);
     }
 }

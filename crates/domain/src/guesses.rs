@@ -77,8 +77,9 @@ impl DeviceGrant {
         } else {
             // Sessions cost nothing, so without accounts all rests on the networks: counted wider, with fewer guesses.
             let strangers = ("strangers", network.wide(), limits.strangers_per_network);
-            self.reserve(&mut guess, ("browser", guesser.session, limits.per_browser), now).await?
-                && self.reserve(&mut guess, (strangers.0, &strangers.1, strangers.2), now).await?
+            // The network first: a session of their own for each refusal would leave a counter in the store each.
+            self.reserve(&mut guess, (strangers.0, &strangers.1, strangers.2), now).await?
+                && self.reserve(&mut guess, ("browser", guesser.session, limits.per_browser), now).await?
         };
         if passes {
             return Ok(Some(guess));

@@ -84,9 +84,6 @@ pub struct SignInDemand {
     pub acr_values: Vec<String>,
     /// `auth_time` must not lie before this.
     pub since: Option<Timestamp>,
-    /// A pool that does not say when the person signed in is believed: it was asked for no policy's sake.
-    #[serde(default)]
-    pub unless_unsaid: bool,
 }
 
 impl Policies {
@@ -115,16 +112,17 @@ impl Policies {
 }
 
 impl StepUp {
-    /// The same, with a sign-in anew: what is asked of everybody while user codes are being guessed (UC-07).
-    pub fn anew(&self) -> Self {
-        Self { prompt: Some(Prompt::Login), max_age: Some(Duration::ZERO), ..self.clone() }
-    }
-
-    /// The parameters of the authorization request.
-    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+    /// The parameters of the authorization request. With `anew` the person is to sign in whatever else the policy wants to
+    /// be shown; `prompt` is a list.
+    pub fn parameters(&self, anew: bool) -> Vec<(&'static str, String)> {
         let acr_values = (!self.acr_values.is_empty()).then(|| self.acr_values.join(" "));
+        let prompt = match self.prompt {
+            Some(prompt) if anew && prompt != Prompt::Login => Some(format!("login {}", prompt.as_str())),
+            None if anew => Some(Prompt::Login.as_str().to_owned()),
+            prompt => prompt.map(|prompt| prompt.as_str().to_owned()),
+        };
         let parameters = [
-            ("prompt", self.prompt.map(|prompt| prompt.as_str().to_owned())),
+            ("prompt", prompt),
             ("max_age", self.max_age.map(|age| age.as_secs().to_string())),
             ("acr_values", acr_values),
         ];
@@ -135,11 +133,7 @@ impl StepUp {
     pub fn demand(&self, departed: Timestamp) -> SignInDemand {
         let anew = (self.prompt == Some(Prompt::Login)).then_some(Duration::ZERO);
         let age = anew.or(self.max_age);
-        SignInDemand {
-            acr_values: self.acr_values.clone(),
-            since: age.map(|age| departed - age),
-            unless_unsaid: false,
-        }
+        SignInDemand { acr_values: self.acr_values.clone(), since: age.map(|age| departed - age) }
     }
 }
 
@@ -208,17 +202,19 @@ mod tests {
             acr_values: vec!["mfa".to_owned(), "gold".to_owned()],
         };
         assert_eq!(
-            step_up.parameters(),
+            step_up.parameters(false),
             [
                 ("prompt", "select_account".to_owned()),
                 ("max_age", "300".to_owned()),
                 ("acr_values", "mfa gold".to_owned())
             ]
         );
+        assert_eq!(step_up.parameters(true)[0], ("prompt", "login select_account".to_owned()));
+        assert_eq!(StepUp::default().parameters(true), [("prompt", "login".to_owned())]);
         assert_eq!(step_up.demand(departed).since, Some(Timestamp::from_secs(9700)));
         let anew = StepUp { prompt: Some(Prompt::Login), ..step_up };
         assert_eq!(anew.demand(departed).since, Some(departed));
         assert_eq!(StepUp::default().demand(departed), SignInDemand::default());
-        assert!(StepUp::default().parameters().is_empty());
+        assert!(StepUp::default().parameters(false).is_empty());
     }
 }

@@ -80,11 +80,14 @@ impl DeviceGrant {
     ) -> Result<PollOutcome, Unavailable> {
         let now = self.now();
         // Whoever tries codes there costs reads; a device beside them loses nothing by waiting.
-        if self.unknown_codes.admit(client.id.as_str(), network, now).is_err() {
+        if self.unknown_codes.reserve(client.id.as_str(), network, now).is_err() {
             return Ok(PollOutcome::Undecidable(self.interval(id)));
         }
-        let Some(request) = self.read_for(client, id, now).await? else {
-            self.unknown_codes.note(client.id.as_str(), network, now);
+        let read = self.read_for(client, id, now).await;
+        if !matches!(read, Ok(None)) {
+            self.unknown_codes.give_back(client.id.as_str(), network, now);
+        }
+        let Some(request) = read? else {
             return Ok(PollOutcome::InvalidGrant);
         };
         if request.client_id != client.id {

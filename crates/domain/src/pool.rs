@@ -38,6 +38,8 @@ pub struct AuthorizeTrip<'a> {
     pub verifier: &'a PkceVerifier,
     /// What kind of sign-in the client wants; counts more than what follows.
     pub step_up: &'a StepUp,
+    /// The person is to sign in although the pool may have a session of theirs.
+    pub anew: bool,
     /// Further parameters of the configuration, `identity_provider` for example. They replace nothing above.
     pub extra: &'a [(String, String)],
 }

@@ -11,7 +11,7 @@ use crate::client::{ClientKeys, Clients, DeviceClient, PoolBinding};
 use crate::codes::CodeFormat;
 use crate::dpop::DpopSettings;
 use crate::entropy::Entropy;
-use crate::failures::FailureCounts;
+use crate::failures::VainTries;
 use crate::guesses::GuessLimits;
 use crate::ids::OpId;
 use crate::keyring::Keyring;
@@ -53,9 +53,9 @@ pub struct Settings {
     pub start_limits: StartLimits,
     /// Wrong secrets that one network may show for one client in a minute, on each replica (CA-09).
     pub wrong_secret_limit: u32,
-    /// Calls that the pool may refuse one network's sign-ins, or one client in it, in a minute, on each replica. Strangers
-    /// can cause them, and the pool counts them against us.
-    pub pool_refusal_limit: u32,
+    /// Calls to the pool that one network's sign-ins and approvals, or one client in it, may cause in vain in a minute, on
+    /// each replica. Strangers can cause them, and the pool counts them against us.
+    pub vain_pool_call_limit: u32,
     /// Polls for codes that there are not, by one client in one network, in a minute, on each replica.
     pub unknown_code_limit: u32,
     /// How far other clocks may be from ours when the times in an ID token, an assertion or a proof are checked (HI-14).
@@ -129,9 +129,9 @@ pub struct DeviceGrant {
     /// Work that outlives the answer it was begun for; waited for at shutdown.
     pub tasks: TaskTracker,
     pub(crate) client_keys: Arc<dyn ClientKeys>,
-    pub(crate) wrong_secrets: FailureCounts,
-    pub(crate) pool_refusals: FailureCounts,
-    pub(crate) unknown_codes: FailureCounts,
+    pub(crate) wrong_secrets: VainTries,
+    pub(crate) vain_pool_calls: VainTries,
+    pub(crate) unknown_codes: VainTries,
     pub(crate) pace: PaceBook,
     pub(crate) starts: StartCounts,
     pub(crate) tally: Tally,
@@ -160,9 +160,9 @@ impl DeviceGrant {
         let Ports { store, records, pool, client_keys, clock, entropy } = ports;
         Self {
             tasks: TaskTracker::new(),
-            wrong_secrets: FailureCounts::new(settings.wrong_secret_limit),
-            pool_refusals: FailureCounts::new(settings.pool_refusal_limit),
-            unknown_codes: FailureCounts::new(settings.unknown_code_limit),
+            wrong_secrets: VainTries::new(settings.wrong_secret_limit),
+            vain_pool_calls: VainTries::new(settings.vain_pool_call_limit),
+            unknown_codes: VainTries::new(settings.unknown_code_limit),
             pace: PaceBook::new(PACE_BOOK_CAPACITY),
             starts: StartCounts::new(settings.start_limits),
             tally: Tally::default(),

@@ -143,9 +143,10 @@ impl DeviceGrant {
             tracing::warn!(client = %client.id, error = %unavailable, "a proof cannot be decided");
             RefreshRefusal::Unavailable
         })??;
-        self.may_ask_pool(client.id.as_str(), network).map_err(RefreshRefusal::TooMany)?;
+        self.reserve_pool_call(client.id.as_str(), network).map_err(RefreshRefusal::TooMany)?;
         match self.pool.refresh(self.pool_client(client), &token, scope).await {
             Ok(mut response) => {
+                self.give_pool_call_back(client.id.as_str(), network);
                 if let Some(number) = old_key {
                     // Whoever retires a key wants to know that it is still in use.
                     self.key_watch.note_use(number, self.now());
@@ -155,10 +156,7 @@ impl DeviceGrant {
                 let bound_to = bound_to.as_ref().or(proof.and_then(|proof| proof.binds(client)));
                 Ok(self.for_device((client, bound_to), response))
             }
-            Err(RefreshError::Refused) => {
-                self.note_refusal(client.id.as_str(), network);
-                Err(RefreshRefusal::InvalidGrant)
-            }
+            Err(RefreshError::Refused) => Err(RefreshRefusal::InvalidGrant),
             Err(RefreshError::InvalidScope) => Err(RefreshRefusal::InvalidScope),
             Err(RefreshError::Unavailable(cause)) => {
                 tracing::warn!(client = %client.id, %cause, "a refresh was not answered");
@@ -187,11 +185,8 @@ impl DeviceGrant {
                 return Err(RevokeRefusal::Unavailable);
             }
         };
-        if let PoolBinding::Own(_) = client.pool_client {
-            // Whatever it was, the pool says yes (RFC 7009 section 2.2): each may have been made up.
-            self.may_ask_pool(client.id.as_str(), network).map_err(RevokeRefusal::TooMany)?;
-            self.note_refusal(client.id.as_str(), network);
-        }
+        // Whatever it is of, the pool says yes (RFC 7009 section 2.2): each may be made up, or the same as before.
+        self.reserve_pool_call(client.id.as_str(), network).map_err(RevokeRefusal::TooMany)?;
         match self.pool.revoke(self.pool_client(client), token.expose(), hint).await {
             Ok(()) => {
                 self.audit(Event::Revoke, "revoked", About::client(client, network));

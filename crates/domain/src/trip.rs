@@ -93,7 +93,8 @@ impl DeviceGrant {
         let scope = SIGN_IN_SCOPE.parse().expect("a constant scope is well formed");
         let prompt = fresh.then_some(Prompt::Login);
         let step_up = StepUp { prompt, ..StepUp::default() };
-        let url = self.authorize_url(&trip, &self.settings.service_client, &scope, &step_up).await?;
+        let asked = (&step_up, false);
+        let url = self.authorize_url(&trip, &self.settings.service_client, &scope, asked).await?;
         Ok((trip, url))
     }
 
@@ -111,32 +112,22 @@ impl DeviceGrant {
             return Err(Refusal::Expired.into());
         }
         let client = self.clients.find(&request.client_id).ok_or(Refusal::Expired)?;
-        let (step_up, demand) = self.asked_of_sign_in(&client.policies.step_up, now);
+        let step_up = &client.policies.step_up;
         let purpose = TripPurpose::Grant {
             request: request.id.clone(),
             client_id: client.id.clone(),
             account: account.cloned(),
-            demand,
+            demand: step_up.demand(now),
         };
         let trip = self.new_trip(purpose, Some(user_code));
-        let url = self.authorize_url(&trip, self.pool_client(&client), &request.scope, &step_up).await?;
+        // While codes are being guessed everybody is asked to sign in anew. Whether they did is not looked at beyond the
+        // client's policies: the count of all guesses refuses nobody (UC-07).
+        let asked = (step_up, self.is_under_attack());
+        let url = self.authorize_url(&trip, self.pool_client(&client), &request.scope, asked).await?;
         let account = account.map(|account| account.id.as_str());
         let about = About { network: Some(network), account, ..About::request(request) };
         self.audit(Event::Authorize, "sent_to_pool", about);
         Ok((trip, url))
-    }
-
-    /// What is asked of a sign-in now, and what must come back. While codes are being guessed everybody signs in anew
-    /// (UC-07); nobody is refused where the pool does not tell of it and no policy wants it.
-    fn asked_of_sign_in(&self, policy: &StepUp, now: Timestamp) -> (StepUp, SignInDemand) {
-        let demand = policy.demand(now);
-        if !self.is_under_attack() {
-            return (policy.clone(), demand);
-        }
-        let anew = policy.anew();
-        let unless_unsaid = demand.since.is_none();
-        let demand = SignInDemand { unless_unsaid, ..anew.demand(now) };
-        (anew, demand)
     }
 
     /// The trip as its cookie holds it.
@@ -177,7 +168,7 @@ impl DeviceGrant {
         trip: &Trip,
         client: &PoolClient,
         scope: &Scope,
-        step_up: &StepUp,
+        (step_up, anew): (&StepUp, bool),
     ) -> Result<Url, PoolProblem> {
         let redirect_uri = self.settings.redirect_uri();
         let trip = AuthorizeTrip {
@@ -188,6 +179,7 @@ impl DeviceGrant {
             nonce: &trip.nonce,
             verifier: &trip.verifier,
             step_up,
+            anew,
             extra: &self.settings.authorize_params,
         };
         self.pool.authorize_url(trip).await

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use device_grant_domain::DeviceGrant;
-use device_grant_domain::client::registry::{Index, RegistryError};
+use device_grant_domain::client::registry::{Index, Registration, RegistryError};
 use device_grant_domain::client::{DeviceClient, PoolBinding};
+use device_grant_domain::store::Unavailable;
 use device_grant_protocol::ClientId;
 
 use crate::config::Registrations;
@@ -29,35 +30,47 @@ impl Registered {
         Self { registrations, configured, seen: None, clients: BTreeMap::new() }
     }
 
-    /// Reads what has changed since the last look. While the store is away everything stays as it is.
-    pub(crate) async fn refresh(&mut self, service: &DeviceGrant) -> Result<(), RegistryError> {
+    /// Reads what has changed since the last look. While the store is away everything stays as it is; a registration that
+    /// cannot be used is told of, and holds nothing up.
+    pub(crate) async fn refresh(&mut self, service: &DeviceGrant) -> Result<(), Unavailable> {
         let index = service.registry().index().await?;
         if self.seen.as_ref() == Some(&index) {
             return Ok(());
         }
         let before = self.seen.clone().unwrap_or_default();
+        let mut seen = index.clone();
         for (id, version) in index.iter().filter(|(id, version)| before.get(*id) != Some(*version)) {
-            let found = match service.registry().find(id).await {
-                Err(altered @ RegistryError::Altered) => {
-                    tracing::error!(client = %id, version, "not usable: {altered}");
-                    None
+            match service.registry().find(id).await {
+                Ok(found) => self.take(id, found),
+                Err(RegistryError::Unavailable(away)) => return Err(away),
+                Err(lacking @ RegistryError::KeyMissing(_)) => {
+                    tracing::error!(client = %id, version, "stays as it was known: {lacking}");
+                    // To be looked at again.
+                    seen.remove(id);
                 }
-                found => found?,
-            };
-            let client = found.and_then(|registration| {
-                let read = self.registrations.client(id, &registration);
-                read.map_err(|problem| tracing::error!(client = %id, version, "not usable: {problem}")).ok()
-            });
-            match client {
-                Some(client) => self.clients.insert(id.clone(), Arc::new(client)),
-                None => self.clients.remove(id),
-            };
+                Err(problem) => {
+                    tracing::error!(client = %id, version, "not usable: {problem}");
+                    self.take(id, None);
+                }
+            }
         }
         self.clients.retain(|id, _| index.contains_key(id));
         service.clients.replace(self.all(service));
         tracing::info!(registered = self.clients.len(), "the registered clients were read");
-        self.seen = Some(index);
+        self.seen = Some(seen);
         Ok(())
+    }
+
+    fn take(&mut self, id: &ClientId, found: Option<Registration>) {
+        let read = found.map(|registration| self.registrations.client(id, &registration));
+        match read {
+            Some(Ok(client)) => self.clients.insert(id.clone(), Arc::new(client)),
+            Some(Err(problem)) => {
+                tracing::error!(client = %id, "not usable: {problem}");
+                self.clients.remove(id)
+            }
+            None => self.clients.remove(id),
+        };
     }
 
     /// Those of the configuration, and of the others all that do not get in their way.
@@ -85,5 +98,74 @@ fn own_pool_client(client: &DeviceClient) -> Option<String> {
     match &client.pool_client {
         PoolBinding::Own(own) => Some(own.client_id.clone()),
         PoolBinding::Shared => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use device_grant_domain::client::Clients;
+    use device_grant_domain::records::RecordKind;
+    use device_grant_domain::{Keyring, SystemEntropy};
+    use device_grant_store_embedded::MemoryStore;
+
+    use super::*;
+    use crate::config::{self, Environment};
+    use crate::wiring::{self, Store};
+
+    fn known() -> (Arc<DeviceGrant>, Registered) {
+        let settings = [
+            ("PUBLIC_URL", "http://127.0.0.1:8080"),
+            ("UPSTREAM__ISSUER", "http://127.0.0.1:1"),
+            ("UPSTREAM__CLIENT_ID", "device-grant"),
+            ("CLIENTS__IN_STORE", "true"),
+        ];
+        let settings: Environment =
+            settings.map(|(name, value)| (format!("DEVICE_GRANT__{name}"), value.to_owned())).into();
+        let config = config::load(None, &settings).map_err(|wrong| wrong.to_string()).unwrap();
+        let store = Store::Memory(Arc::new(MemoryStore::default()));
+        let pool = wiring::pool(config.pool).unwrap();
+        let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
+        let clients = Clients::and_others(config.clients);
+        let service = wiring::service(&store, pool, keys, clients, config.settings).unwrap();
+        let registered = Registered::new(config.registrations.unwrap(), &service);
+        (service, registered)
+    }
+
+    fn ids(service: &DeviceGrant) -> Vec<String> {
+        service.clients.all().iter().map(|client| client.id.to_string()).collect()
+    }
+
+    /// CA-15: a registration that nobody can check here holds no other up: who is removed is refused, who is added is known.
+    #[tokio::test]
+    async fn one_bad_registration_holds_no_other_up() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (service, mut registered) = known();
+        let registry = service.registry();
+        let public =
+            Registration { settings: "auth_method = \"none\"\n".to_owned(), secrets: vec![], jwks: None };
+        let id = |id: &str| id.parse::<ClientId>().unwrap();
+        for client in ["box", "lamp", "zed"] {
+            registry.add(&id(client), &public).await.unwrap();
+        }
+        registered.refresh(&service).await.unwrap();
+        assert_eq!(ids(&service), ["box", "lamp", "zed"]);
+
+        let unknown_key = r#"{"settings":"","sealed_with":77,"seal":"AA"}"#;
+        for (client, version) in [("aaa", 0), ("box", 1)] {
+            let put = service.records.put_record(RecordKind::Client, client, (unknown_key, version), None);
+            assert!(put.await.unwrap());
+        }
+        let index = r#"{"aaa":1,"box":2,"lamp":1,"zed":1}"#;
+        assert!(service.records.put_record(RecordKind::Index, "clients", (index, 3), None).await.unwrap());
+        registry.remove(&id("zed")).await.unwrap();
+        registry.add(&id("tv"), &public).await.unwrap();
+        registered.refresh(&service).await.unwrap();
+        assert_eq!(ids(&service), ["box", "lamp", "tv"], "the box as it was known");
+
+        let altered = r#"{"settings":"","sealed_with":1,"seal":"AA"}"#;
+        let put = service.records.put_record(RecordKind::Client, "box", (altered, 2), None);
+        assert!(put.await.unwrap());
+        registered.refresh(&service).await.unwrap();
+        assert_eq!(ids(&service), ["lamp", "tv"], "it was looked at again, and is nobody's");
     }
 }

@@ -32,7 +32,7 @@ pub fn settings(public_url: &str, service_client: PoolClient) -> Settings {
         grow_user_codes: false,
         start_limits: StartLimits { per_network: 600, per_client_and_network: 400, client_alarm: 6000 },
         wrong_secret_limit: 100,
-        pool_refusal_limit: 300,
+        vain_pool_call_limit: 300,
         unknown_code_limit: 3000,
         leeway: Duration::from_mins(1),
         assertion_life: Duration::from_mins(10),

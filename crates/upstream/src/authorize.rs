@@ -29,7 +29,7 @@ pub(crate) fn authorization_url(endpoint: &Url, trip: &AuthorizeTrip<'_>) -> Url
         ("code_challenge", challenge.as_str()),
         ("code_challenge_method", "S256"),
     ];
-    let step_up = trip.step_up.parameters();
+    let step_up = trip.step_up.parameters(trip.anew);
     let step_up = step_up.iter().map(|(name, value)| (*name, value.as_str()));
     let mut url = with_params(endpoint, &ours.into_iter().chain(step_up).collect::<Vec<_>>());
     for (name, value) in trip.extra {
@@ -101,6 +101,7 @@ mod tests {
                 // RFC 7636 appendix B.
                 verifier: &PkceVerifier::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
                 step_up,
+                anew: false,
                 extra: &extra,
             },
         );

@@ -160,9 +160,7 @@ impl IdToken {
         let Some(since) = demand.since else {
             return Ok(());
         };
-        let Some(signed_in) = self.0.time("auth_time") else {
-            return if demand.unless_unsaid { Ok(()) } else { Err("it has no auth_time") };
-        };
+        let signed_in = self.0.time("auth_time").ok_or("it has no auth_time")?;
         if signed_in + expected.leeway < since {
             return Err("its auth_time lies too far back");
         }

@@ -110,12 +110,16 @@ impl DeviceGrant {
     ) -> Result<Arc<DeviceClient>, AuthError> {
         let now = self.now();
         let about = About { network: Some(network), ..About::default() };
-        self.wrong_secrets.admit(name, &network.to_string(), now).map_err(|wait| {
+        let network_name = network.to_string();
+        self.wrong_secrets.reserve(name, &network_name, now).map_err(|wait| {
             self.audit(Event::Authenticate, "too_many_wrong_secrets", about);
             AuthError::Throttled(wait)
         })?;
-        look()?.ok_or_else(|| {
-            self.wrong_secrets.note(name, &network.to_string(), now);
+        let looked = look();
+        if !matches!(looked, Ok(None)) {
+            self.wrong_secrets.give_back(name, &network_name, now);
+        }
+        looked?.ok_or_else(|| {
             // Only a client that there is: what a stranger calls itself may be anything, a secret in the wrong place even.
             let client = name.parse().ok().and_then(|id| self.clients.find(&id));
             let about = About { client: client.as_ref().map(|client| &client.id), ..about };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SecretHash;
 use crate::entropy::{Entropy, bytes};
-use crate::keyring::{Keyring, Purpose};
+use crate::keyring::{Keyring, OpenError, Purpose};
 use crate::records::{Record, RecordKind, RecordStore};
 use crate::store::Unavailable;
 use crate::time::Timestamp;
@@ -67,6 +67,9 @@ pub enum RegistryError {
     /// What stands in the store was not written by anybody who has the keys.
     #[error("the registration was altered in the store: remove it, and register the client anew")]
     Altered,
+    /// It is sealed with a key that this keyring lacks.
+    #[error("the registration cannot be checked here: {0}")]
+    KeyMissing(#[source] OpenError),
     /// There is one of that id.
     #[error("a client of this id is registered already")]
     Exists,
@@ -233,9 +236,8 @@ impl<'a> Registry<'a> {
     fn open(self, id: &ClientId, record: &Record) -> Result<Stored, RegistryError> {
         let stored: Stored = serde_json::from_str(&record.data).map_err(|_| RegistryError::Altered)?;
         let sealed_part = sealed_part(id, &stored.registration);
-        // Another replica may have the key: nothing is wrong with the registration.
         let mac = self.keyring.durable_mac_under(stored.sealed_with, SEAL_LABEL, &sealed_part);
-        let mac = mac.map_err(|lacking| Unavailable(lacking.into()))?;
+        let mac = mac.map_err(RegistryError::KeyMissing)?;
         let seal = BASE64_URL_SAFE_NO_PAD.decode(&stored.seal).unwrap_or_default();
         verify_slices_are_equal(&mac, &seal).map_err(|_| RegistryError::Altered)?;
         Ok(stored)

@@ -16,7 +16,7 @@ use url::Url;
 use super::replica::Replica;
 use super::serve::signalled;
 use crate::cli::{Demo, Qr};
-use crate::config::{self, Environment, Log, LogFormat};
+use crate::config::{self, Config, Environment, KeyringSource, Log, LogFormat};
 use crate::telemetry;
 use crate::television::{Screen, log_in};
 use crate::wiring::Store;
@@ -64,7 +64,9 @@ pub(crate) async fn run(args: &Demo) -> anyhow::Result<()> {
     let settings = settings(&base_url, pool.issuer(), &secrets);
     let store = Store::Memory(Arc::new(MemoryStore::default()));
     let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
-    let replica = Replica::new(config::load(None, &settings)?, store, keys)?;
+    // Whatever lies beside a store in this directory is not the demo's.
+    let config = Config { keyring: KeyringSource::Given(keys.clone()), ..config::load(None, &settings)? };
+    let replica = Replica::new(config, store, keys)?;
 
     if args.no_device {
         announce(&base_url, &secrets)?;

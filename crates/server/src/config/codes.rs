@@ -24,13 +24,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         problems.add(service.wrong("codes.lifetime_s", expected));
     }
     for client in clients {
-        if client
-            .whole("client.lifetime_s")
-            .is_some_and(|life| Some(life) <= service.whole("codes.min_trip_s"))
-        {
-            let expected = "a longer life than codes.min_trip_s, or nobody could ever authorize";
-            problems.add(client.wrong("client.lifetime_s", expected));
-        }
+        check_life(service, client, problems);
     }
     Some(Codes { device_code: device_code?, user_code: user_code? })
 }
@@ -64,6 +58,27 @@ fn user_code(service: &Settings, windows: u32, problems: &mut Problems) -> Optio
     Some(format)
 }
 
+/// The same for one client that is registered in the store: its codes must be good for as long as they live.
+pub(super) fn check_registered(service: &Settings, client: &Settings, problems: &mut Problems) {
+    check_life(service, client, problems);
+    let length = service.whole(LENGTH).unwrap_or_default() as usize;
+    let letters = service.text(FORMAT).unwrap_or_default();
+    let Ok(format) = CodeFormat::user_code(letters, length, false) else { return };
+    let (guesses, live) = figures(service, windows(service, std::slice::from_ref(client)));
+    if !GuessStrength::of(&format, guesses, live).is_enough() && !service.flag("codes.allow_weak_codes") {
+        let expected = format!("a shorter life: codes of {:.1} bits are not good for so long", format.bits());
+        problems.add(client.wrong("client.lifetime_s", expected));
+    }
+}
+
+fn check_life(service: &Settings, client: &Settings, problems: &mut Problems) {
+    let life = client.whole("client.lifetime_s");
+    if life.is_some_and(|life| Some(life) <= service.whole("codes.min_trip_s")) {
+        let expected = "a longer life than codes.min_trip_s, or nobody could ever authorize";
+        problems.add(client.wrong("client.lifetime_s", expected));
+    }
+}
+
 /// How many windows of the guess counters, each `codes.lifetime_s` long, the life of one code can touch: it begins within
 /// one, and a client's codes may live longer than the service's.
 fn windows(service: &Settings, clients: &[Settings]) -> u32 {
@@ -72,17 +87,21 @@ fn windows(service: &Settings, clients: &[Settings]) -> u32 {
     longest.max(window).div_ceil(window) + 1
 }
 
-/// Refuses, with the figure, what can be guessed too easily. One guesser is an account, or everybody in a network; where
-/// nobody needs an account, everybody in a network.
-fn guard(service: &Settings, (format, letters): (&CodeFormat, &str), windows: u32, problems: &mut Problems) {
+/// How many guesses one guesser has in so many windows, and how many codes are live.
+fn figures(service: &Settings, windows: u32) -> (u32, u32) {
     let figure = |path| service.whole(path).unwrap_or(u32::MAX);
     let a_window = if service.text("web.sign_in") == Some("on-approval") {
         figure("limits.anonymous_guesses_per_code_life_per_network")
     } else {
         figure("limits.guesses_per_code_life").max(figure("limits.guesses_per_code_life_per_network"))
     };
-    let guesses = a_window.saturating_mul(windows);
-    let live = figure("codes.expected_live_requests");
+    (a_window.saturating_mul(windows), figure("codes.expected_live_requests"))
+}
+
+/// Refuses, with the figure, what can be guessed too easily. One guesser is an account, or everybody in a network; where
+/// nobody needs an account, everybody in a network.
+fn guard(service: &Settings, (format, letters): (&CodeFormat, &str), windows: u32, problems: &mut Problems) {
+    let (guesses, live) = figures(service, windows);
     let strength = GuessStrength::of(format, guesses, live);
     if strength.is_enough() {
         return;

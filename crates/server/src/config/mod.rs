@@ -118,6 +118,7 @@ impl Registrations {
     ) -> Result<DeviceClient, WrongConfiguration> {
         let mut problems = Problems::default();
         let settings = document::registered(id.as_str(), &registration.settings, &mut problems);
+        codes::check_registered(&self.0, &settings, &mut problems);
         let client = clients::registered(&settings, &self.0, registration, &mut problems);
         match client {
             Some(client) if problems.list.is_empty() => Ok(client),

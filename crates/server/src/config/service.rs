@@ -63,7 +63,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         grow_user_codes: !service.flag("codes.allow_weak_codes"),
         start_limits: start_limits(service)?,
         wrong_secret_limit: service.whole("limits.wrong_secrets_per_minute")?,
-        pool_refusal_limit: service.whole("limits.pool_refusals_per_minute")?,
+        vain_pool_call_limit: service.whole("limits.vain_pool_calls_per_minute")?,
         unknown_code_limit: service.whole("limits.unknown_codes_per_minute")?,
         leeway: pool.leeway,
         assertion_life: seconds(service, "limits.assertion_life_s"),

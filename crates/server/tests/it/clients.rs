@@ -107,11 +107,13 @@ fn what_cannot_be_registered_is_refused_with_the_remedy() {
     assert!(stderr(&off).contains("clients.in_store = true"), "{}", stderr(&off));
     directory.write("device-grant.toml", &(configuration(NOBODY) + "[clients]\nin_store = true\n"));
     directory.write("wrong.toml", "scope = [\"openid\"]\nsecret = \"hunter2\"\n");
+    directory.write("long.toml", "lifetime_s = 86400\n");
     directory.write("same.toml", "upstream_client_id = \"same\"\n");
     directory.write("bound.toml", "upstream_client_id = \"own\"\ndpop = \"required\"\n");
     for (args, words) in [
         (["box", "--settings", "wrong.toml"].as_slice(), "`client.scopes`, the nearest known name"),
         (&["box", "--settings", "wrong.toml"], "makes secrets and takes keys itself"),
+        (&["box", "--settings", "long.toml"], "a shorter life: codes of 39.3 bits"),
         (&["box", "--settings", "same.toml"], "only the hash of its secret is known"),
         (&["box", "--settings", "bound.toml", "--auth-method", "none"], "nothing would bind them to its key"),
         (&["box", "--auth-method", "private_key_jwt"], "--jwks-file FILE"),

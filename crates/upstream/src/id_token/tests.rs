@@ -336,7 +336,6 @@ fn the_sign_in_must_be_what_was_asked_for() {
     let demand = SignInDemand {
         acr_values: vec!["mfa".to_owned(), "gold".to_owned()],
         since: Some(Timestamp::from_secs(NOW - 300)),
-        unless_unsaid: false,
     };
     let verdict = |demand: &SignInDemand, claims: &Value| {
         let token = with_claims(claims).unwrap();
@@ -360,7 +359,4 @@ fn the_sign_in_must_be_what_was_asked_for() {
         assert_eq!(verdict(&demand, &claims).is_ok(), good, "{claims}");
     }
     assert!(verdict(&SignInDemand::default(), &json!({})).is_ok(), "nothing was asked for");
-    let unless_unsaid = SignInDemand { acr_values: Vec::new(), unless_unsaid: true, ..demand };
-    assert!(verdict(&unless_unsaid, &json!({})).is_ok(), "a pool that does not say is believed");
-    assert!(verdict(&unless_unsaid, &json!({ "auth_time": NOW - 361 })).is_err());
 }

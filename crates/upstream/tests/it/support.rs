@@ -99,6 +99,7 @@ impl Bench {
             nonce: &Nonce::new(NONCE),
             verifier: &PkceVerifier::new(VERIFIER),
             step_up: &StepUp::default(),
+            anew: false,
             extra: &[],
         };
         self.ours.authorize_url(trip).await.unwrap()

@@ -1,7 +1,7 @@
 //! `/callback`: the browser comes back from the pool.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use device_grant_domain::pool::Account;
 use device_grant_domain::{Network, Outcome, SignInError, Trip, TripPurpose};
@@ -55,7 +55,7 @@ async fn arrived(
     match &trip.purpose {
         TripPurpose::SignIn => signed_in(state, (cookies, network), trip, &code).await,
         TripPurpose::Grant { .. } => {
-            let (outcome, account) = state.service.finish_grant(trip, code).await;
+            let (outcome, account) = state.service.finish_grant(trip, code, network).await;
             done(state, cookies, trip, (outcome, account))
         }
     }
@@ -78,7 +78,11 @@ async fn signed_in(
         }
         // A reload: whoever is signed in sees the code page, everybody else signs in.
         Err(SignInError::Spent) => to("/device"),
-        Err(SignInError::TooMany) => state.pages.problem(Problem::TooManySignIns),
+        Err(SignInError::TooMany(wait)) => {
+            let mut page = state.pages.problem(Problem::TooManySignIns);
+            page.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+            page
+        }
         Err(SignInError::Failed) => state.pages.problem(Problem::SignInFailed),
         Err(SignInError::Unavailable) => state.pages.problem(Problem::Unavailable),
     }

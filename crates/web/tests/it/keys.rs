@@ -1,7 +1,10 @@
 //! The keyring in life: rotations over several replicas, and replicas that lack a key.
 
 use axum::http::{Method, StatusCode};
+use device_grant_domain::records::RecordKind;
 use device_grant_domain::{KeyMaterial, Purpose, Timestamp};
+
+use serde_json::json;
 
 use super::app::*;
 use super::browser::{Browser, local, outcome, text};
@@ -221,6 +224,25 @@ async fn a_replica_that_lacks_a_key_says_so() {
     app.services[0].tend_keys("old").await.unwrap();
     assert_eq!(app.services[0].missing_key(), None);
     assert_eq!(app.send_to(0, request(Method::GET, "/readyz")).await.status, StatusCode::OK);
+}
+
+/// SEC-08: a key that somebody wrote into the table as active from some later day on makes no replica unready.
+#[tokio::test]
+async fn a_key_of_the_future_is_nobodys() {
+    let app = TestApp::new().await;
+    app.services[0].tend_keys("one").await.unwrap();
+    let records = &app.services[0].records;
+    for since in [u64::MAX, (app.clock_s() + 3600) * 1000] {
+        let version = records.record(RecordKind::Key, "active/request").await.unwrap().unwrap().version;
+        let forged = json!({ "key": "request-9-deadbeef", "since": since }).to_string();
+        assert!(
+            records.put_record(RecordKind::Key, "active/request", (&forged, version), None).await.unwrap()
+        );
+        for service in &app.services {
+            service.tend_keys("one").await.unwrap();
+            assert_eq!(service.missing_key(), None);
+        }
+    }
 }
 
 /// Two replicas whose keyrings use one number for two keys: the second says so.

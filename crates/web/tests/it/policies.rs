@@ -11,7 +11,7 @@ use device_grant_domain::policy::{Policies, Prompt, Proximity};
 use serde_json::{Value, json};
 
 use super::app::*;
-use super::browser::{Browser, form_of, outcome, text};
+use super::browser::{Browser, field, form_of, outcome, text};
 
 /// In another network than everybody else.
 const ELSEWHERE: &str = "203.0.113.9";
@@ -191,6 +191,24 @@ async fn only_a_code_that_was_typed_counts_as_typed() {
     let page = alice.enter(&codes.user_code).await;
     assert!(text(&page, "label[for=typed]").is_none());
     assert_eq!(text(&page, ".code").unwrap(), codes.user_code);
+}
+
+/// SEC-14: nor is a link that lacks a character or two, which came beside it.
+#[tokio::test]
+async fn a_link_that_is_nearly_whole_is_a_link() {
+    let app = app_with(|policies| policies.typed_after_link = 2).await;
+    for missing in 1..=2 {
+        let codes = app.start(TV).await;
+        let mut alice = Browser::alice(&app);
+        let part = &codes.user_code[..codes.user_code.len() - missing];
+        let landed = alice.land(&format!("/device?{}", encode(&[("user_code", part)]))).await;
+        let csrf = field(&landed, "#continue", "csrf");
+        let form = [("intent", "lookup"), ("csrf", &csrf), ("user_code", &codes.user_code)];
+        let page = alice.post("/device", &form).await;
+        assert!(text(&page, "label[for=typed]").is_some(), "{missing} missing");
+        let sent = alice.decide(&page, "#authorize").await;
+        assert_eq!(sent.status, StatusCode::OK, "{missing} missing");
+    }
 }
 
 /// UC-06, SEC-14: wrong characters count as guesses, and beyond the limit not even the right ones are looked at.

@@ -240,5 +240,5 @@ async fn a_seal_keeps_no_key_from_being_retired() {
     assert_eq!(service.registry().resting_on(1, now).await.unwrap(), [speaker()]);
     assert_eq!(service.registry().find(&id).await.unwrap(), Some(public));
     let lacking = app.services[1].registry().find(&id).await;
-    assert!(matches!(lacking, Err(RegistryError::Unavailable(_))), "the key is elsewhere: {lacking:?}");
+    assert!(matches!(lacking, Err(RegistryError::KeyMissing(_))), "the key is elsewhere: {lacking:?}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use device_grant_dev_pool::Endpoint;
-use device_grant_testkit::{FixedClock, SeededEntropy, TestBalancer};
+use device_grant_testkit::{Call, FixedClock, SeededEntropy, TestBalancer};
 use device_grant_upstream::{Alb, AlbConfig};
 use device_grant_web::SignIn;
 use serde_json::json;
@@ -84,8 +84,10 @@ async fn on_approval_strangers_guess_within_their_network() {
         let miss = at(&format!("2001:db8:1:{subnet}::1")).enter("0000-0000").await;
         assert_eq!(miss.status, StatusCode::OK);
     }
+    let before = app.store.count(Call::Reserve);
     let full = at("2001:db8:1:ffff::1").enter(&codes.user_code).await;
     assert_eq!(full.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(app.store.count(Call::Reserve), before + 1, "and the session leaves no counter behind");
     assert!(text(&at("2001:db8:2::1").enter(&codes.user_code).await, "#authorize").is_some());
 }
 

@@ -113,11 +113,10 @@ fn away(state: &AppState, mut cookies: Cookies<'_>, form: &Params, absence: Abse
     }
 }
 
-/// Whether `typed` is the code that a link brought.
+/// Whether `typed` is the code that a link brought, or so much like it that a few characters that came beside the link made
+/// it one.
 fn is_linked(state: &AppState, kept: &Kept, typed: &str) -> bool {
-    let format = &state.service.settings.user_code;
-    let (linked, typed) = (format.read(&kept.typed), format.read(typed));
-    kept.prefilled && linked.zip(typed).is_some_and(|(linked, typed)| linked.matches(typed.expose()))
+    kept.prefilled && state.service.settings.user_code.comes_from(typed, &kept.typed)
 }
 
 fn shorten(typed: &str) -> String {
