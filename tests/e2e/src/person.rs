@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use device_grant_testkit::parts;
+use serde_json::Value;
+use thirtyfour::common::log::LoggingPrefsLogLevel;
 use thirtyfour::prelude::*;
 use url::Url;
 
@@ -40,6 +42,8 @@ impl Person {
             wishes.add_arg(argument)?;
         }
         wishes.add_arg(&format!("--ignore-certificate-errors-spki-list={public_key_hash}"))?;
+        // What the browser asks for, and where.
+        wishes.set_logging_prefs("performance", LoggingPrefsLogLevel::All)?;
         let driver = WebDriver::new(format!("http://127.0.0.1:{chromedriver}"), wishes).await?;
         Ok(Self { driver, story: story.to_owned(), pictures: AtomicUsize::new(0) })
     }
@@ -120,6 +124,47 @@ impl Person {
         let address = self.address().await?;
         ensure!(address.as_str().starts_with(start), "the browser is at {address}, not at {start}");
         Ok(address)
+    }
+
+    /// The addresses that the browser has asked for since this was last called, in all of its tabs.
+    pub async fn asked_for(&self) -> anyhow::Result<Vec<String>> {
+        let mut addresses = Vec::new();
+        for entry in self.driver.get_log("performance").await? {
+            let entry: Value = serde_json::from_str(&entry.message).context("a line of the browser's log")?;
+            let message = &entry["message"];
+            if message["method"] == "Network.requestWillBeSent" {
+                let address = message["params"]["request"]["url"].as_str().context("a request to nowhere")?;
+                addresses.push(address.to_owned());
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// What a script on the page returns.
+    pub async fn run(&self, script: &str) -> anyhow::Result<Value> {
+        Ok(self.driver.execute(script, Vec::new()).await?.json().clone())
+    }
+
+    /// Names and values of the cookies that the browser would send with a request for the page.
+    pub async fn cookies(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let cookies = self.driver.get_all_cookies().await?;
+        Ok(cookies.into_iter().map(|cookie| (cookie.name, cookie.value)).collect())
+    }
+
+    /// Opens addresses in new tabs, all at the same moment, and returns the tabs.
+    pub async fn open_at_once(&self, addresses: &[String]) -> anyhow::Result<Vec<WindowHandle>> {
+        let before = self.driver.windows().await?;
+        let open = "for (const address of arguments[0]) window.open(address);";
+        self.driver.execute(open, vec![serde_json::to_value(addresses)?]).await?;
+        for _ in 0..PATIENCE.as_millis() / 100 {
+            let mut tabs = self.driver.windows().await?;
+            tabs.retain(|tab| !before.contains(tab));
+            if tabs.len() == addresses.len() {
+                return Ok(tabs);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("the browser opens no tabs")
     }
 
     /// Takes a picture of the page into `target/screenshots`.
