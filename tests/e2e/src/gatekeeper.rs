@@ -25,11 +25,13 @@ const COOKIE: &str = "AWSELBAuthSessionCookie-0";
 const DATA: &str = "x-amzn-oidc-data";
 const IDENTITY: &str = "x-amzn-oidc-identity";
 const SIGN_IN: &str = "/balancer/sign-in";
+/// The paths that want to know who it is.
+const GUARDED: [&str; 2] = ["/device", "/device/sign-out"];
 const MOST: usize = 1 << 20;
 
 /// It stands between haproxy and the replicas. As a balancer of AWS it strips the headers of its own that come with a
-/// request, and adds the signed ones for whoever has a session with it. Nobody gets at a page without one; a form passes
-/// without the headers, since no sign-in could bring it back.
+/// request, and on the paths that it guards it adds the signed ones for whoever has a session with it. Nobody gets at a page
+/// there without one; a form passes without the headers, since no sign-in could bring it back.
 pub struct Gatekeeper {
     balancer: TestBalancer,
     issuer: String,
@@ -124,9 +126,8 @@ fn claims(name: &str) -> Value {
 }
 
 async fn pass(State(gatekeeper): State<Arc<Gatekeeper>>, request: Request) -> Response {
-    let person = gatekeeper.person(request.headers());
-    let path = request.uri().path();
-    let guarded = path == "/device" || path.starts_with("/device/");
+    let guarded = GUARDED.contains(&request.uri().path());
+    let person = gatekeeper.person(request.headers()).filter(|_| guarded);
     if person.is_none() && guarded && *request.method() == Method::GET {
         let page = format!(
             "<!doctype html><title>Sign in</title><form method=post action=\"{SIGN_IN}\">\
