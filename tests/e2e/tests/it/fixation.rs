@@ -9,6 +9,7 @@ use thirtyfour::Cookie;
 
 const SCOPE: &str = "openid profile offline_access";
 const SESSION: &str = "__Host-dg-session";
+const PAGE: &str = "__Host-dg-page";
 
 type Pairs = Vec<(String, String)>;
 
@@ -39,14 +40,16 @@ async fn seen_with(world: &World, service: &Service, cookies: &Pairs) -> anyhow:
     Ok(request.header("Cookie", jar.join("; ")).send().await?.text().await?)
 }
 
-/// The session's cookie is none that was there before, and alice's page is hers.
+/// Neither of the cookies that tie forms to a person was there before, and alice's page is hers.
 async fn is_alices(person: &Person, planted: &Pairs) -> anyhow::Result<()> {
     person.find("input[name=user_code]").await?;
     let header = person.text("header").await?;
     ensure!(header.contains("Alice") && !header.contains("Bob"), "{header}");
     let now = person.cookies().await?;
-    let session = value(&now, SESSION)?;
-    ensure!(planted.iter().all(|(_, value)| value != session), "a planted cookie is her session");
+    for name in [SESSION, PAGE] {
+        let own = value(&now, name)?;
+        ensure!(planted.iter().all(|(_, value)| value != own), "{name} was planted");
+    }
     Ok(())
 }
 
@@ -58,8 +61,8 @@ fn subject(tokens: &Value) -> anyhow::Result<String> {
     Ok(claims["preferred_username"].as_str().context("no name")?.to_owned())
 }
 
-/// SEC-06: what an attacker has before a sign-in (a trip begun, a code kept) is in the victim's browser when she signs in:
-/// it becomes no session of hers, and the attacker's copy stays signed out.
+/// SEC-06: what an attacker has before a sign-in (a trip begun, a code kept) and the value that ties his forms to a browser
+/// are in the victim's when she signs in: she gets her own, and the attacker's copy stays signed out.
 #[tokio::test]
 async fn cookies_planted_before_a_sign_in_are_no_session_after_it() -> anyhow::Result<()> {
     let world = World::shared().await?;
@@ -68,8 +71,10 @@ async fn cookies_planted_before_a_sign_in_are_no_session_after_it() -> anyhow::R
     let authorization = television.start(SCOPE).await?;
     attacker.get(&format!("{}/device?user_code=0000-0000", service.origin())).await?;
     attacker.get(&format!("{}/device", service.origin())).await?;
-    let planted = attacker.cookies(service);
+    let mut planted = attacker.cookies(service);
     ensure!(planted.len() == 2, "{planted:?}");
+    attacker.sign_in(service, "bob").await?;
+    planted.push((PAGE.to_owned(), value(&attacker.cookies(service), PAGE)?.to_owned()));
 
     let victim = world.person("planted-before").await?;
     plant(&victim, service, &planted).await?;
@@ -121,6 +126,7 @@ async fn a_planted_session_never_becomes_the_victims() -> anyhow::Result<()> {
     refuses(&victim, &his).await?;
     approves(&victim, &authorization.verification_uri, &authorization.user_code).await?;
 
+    victim.leave().await?;
     let seen = seen_with(world, service, &planted).await?;
     ensure!(seen.contains("Bob") && !seen.contains("Alice"), "the copy is hers: {seen}");
     let tokens = television.wait(&authorization).await?;
@@ -159,7 +165,7 @@ async fn a_neighbours_cookies_are_none_of_ours() -> anyhow::Result<()> {
     let his = attacker.cookies(service);
     let (_, domain) = NEIGHBOUR.split_once('.').context("no domain")?;
     let mut lines = Vec::new();
-    for name in [SESSION, "__Host-dg-page"] {
+    for name in [SESSION, PAGE] {
         for name in [name, name.trim_start_matches("__Host-")] {
             let full = value(&his, &format!("__Host-{}", name.trim_start_matches("__Host-")))?;
             lines.push(format!("{name}={full}; Domain={domain}; Path=/; Secure"));
