@@ -1,6 +1,8 @@
 //! A person with a browser.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A browser window of its own profile.
 pub struct Person {
     driver: WebDriver,
+    chromedriver: u16,
     story: String,
     pictures: AtomicUsize,
 }
@@ -45,7 +48,7 @@ impl Person {
         // What the browser asks for, and where.
         wishes.set_logging_prefs("performance", LoggingPrefsLogLevel::All)?;
         let driver = WebDriver::new(format!("http://127.0.0.1:{chromedriver}"), wishes).await?;
-        Ok(Self { driver, story: story.to_owned(), pictures: AtomicUsize::new(0) })
+        Ok(Self { driver, chromedriver, story: story.to_owned(), pictures: AtomicUsize::new(0) })
     }
 
     /// The browser itself.
@@ -180,6 +183,23 @@ impl Person {
 
     /// Closes the browser.
     pub async fn leave(self) -> anyhow::Result<()> {
-        Ok(self.driver.quit().await?)
+        Ok(self.driver.clone().quit().await?)
+    }
+}
+
+/// A test that fails leaves its browser open. Left to itself the driver would close it, and wait for two minutes.
+impl Drop for Person {
+    fn drop(&mut self) {
+        if self.driver.clone().leak().is_err() {
+            return;
+        }
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.chromedriver)) else { return };
+        let (session, port) = (self.driver.session_id(), self.chromedriver);
+        let request = format!(
+            "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+        );
+        // What does not work now, the end of the chromedriver does.
+        let _ = stream.set_read_timeout(Some(PATIENCE));
+        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read(&mut [0; 64]));
     }
 }
