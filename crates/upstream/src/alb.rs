@@ -74,8 +74,8 @@ impl Alb {
     /// balancer has signed something.
     ///
     /// # Errors
-    /// When nothing answers there.
-    pub async fn place_of_keys(&self) -> Result<u16, BalancerError> {
+    /// When nothing answers there; the words are for an operator.
+    pub async fn place_of_keys(&self) -> Result<u16, String> {
         self.keys.place_answers().await
     }
 

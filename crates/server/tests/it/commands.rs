@@ -104,7 +104,12 @@ async fn the_doctor_looks_for_the_keys_of_the_load_balancer() {
     for (key_url, broken, code, told) in [
         (balancer.key_url.as_str(), false, 0, "ok      load balancer: "),
         (&balancer.key_url, true, 0, "look    load balancer: "),
-        (&format!("{NOBODY}/keys"), false, 1, "BROKEN  load balancer: nobody can sign in, "),
+        (
+            &format!("{NOBODY}/keys"),
+            false,
+            1,
+            "BROKEN  load balancer: nobody can sign in, since http://127.0.0.1:1/keys has to be reached: no connection",
+        ),
     ] {
         balancer.break_keys(broken);
         let directory = Directory::new();

@@ -88,12 +88,12 @@ impl Keys {
     }
 
     /// The status with which the place itself answers.
-    pub(super) async fn place_answers(&self) -> Result<u16, BalancerError> {
+    pub(super) async fn place_answers(&self) -> Result<u16, String> {
         let answer = self.http.get(&self.place, LONGEST_LOOK).await;
         answer.map(|answer| answer.status.as_u16()).or_else(|problem| match problem {
             // It is there, and says more than a key is long.
             CallError::TooLarge(_) => Ok(StatusCode::OK.as_u16()),
-            problem => Err(BalancerError::Unavailable(problem.to_string())),
+            problem => Err(problem.to_string()),
         })
     }
 
