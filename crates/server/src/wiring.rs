@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use device_grant_domain::balancer::BalancerSignIn;
 use device_grant_domain::client::{Clients, DeviceClient};
 use device_grant_domain::records::RecordStore;
 use device_grant_domain::store::RequestStore;
@@ -127,7 +126,7 @@ pub(crate) fn client_keys<'a>(
 }
 
 /// The load balancer that signs people in. Nothing is sent yet.
-pub(crate) fn balancer(config: AlbConfig) -> anyhow::Result<Arc<dyn BalancerSignIn>> {
+pub(crate) fn balancer(config: AlbConfig) -> anyhow::Result<Arc<Alb>> {
     let alb = Alb::new(config, Arc::new(SystemClock), Arc::new(SystemEntropy));
     Ok(Arc::new(alb.context("the load balancer's sign-in cannot be used")?))
 }

@@ -70,6 +70,15 @@ impl Alb {
         Ok(Self { config, clock, keys })
     }
 
+    /// Whether the place of the keys answers, by the status of its answer. Which key it should have is known only once the
+    /// balancer has signed something.
+    ///
+    /// # Errors
+    /// When nothing answers there; the words are for an operator.
+    pub async fn place_of_keys(&self) -> Result<u16, String> {
+        self.keys.place_answers().await
+    }
+
     /// The id of the key, if the header speaks of our balancer, our client and the present. Nothing of it is to be believed
     /// yet, but what does not fit need not be looked at further.
     fn key_id<'h>(&self, header: &'h Claims) -> Result<&'h str, &'static str> {

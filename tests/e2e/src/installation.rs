@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use device_grant_testkit::parts::{DynamoDbLocal, Process, free_port};
 use serde_json::{Value, json};
 
-use crate::service::{self, LOGIN_CLIENTS};
+use crate::service::{self, LOGIN_CLIENTS, Plan};
 use crate::{LOGIN, Television, World};
 
 /// `DynamoDB` Local wants to see a signature, and does not check it.
@@ -31,8 +31,8 @@ impl Installation {
         let port = free_port();
         let directory = world.directory.join(table);
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        let text = service::configuration(world, LOGIN, table, port, &LOGIN_CLIENTS, None)
-            + service::keyring(&directory)?.as_str();
+        let plan = Plan::new(LOGIN, &LOGIN_CLIENTS);
+        let text = service::configuration(world, &plan, table, port) + service::keyring(&directory)?.as_str();
         let configuration = directory.join("device-grant.toml");
         fs::write(&configuration, text)
             .with_context(|| format!("cannot write {}", configuration.display()))?;

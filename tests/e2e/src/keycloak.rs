@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use device_grant_testkit::parts::{self, Process};
 use serde_json::Value;
 
-use crate::{LOGIN, MISCONFIGURED, PAIRWISE, POOL};
+use crate::{APPROVAL, BALANCED, LOGIN, MISCONFIGURED, PAIRWISE, POOL};
 
 const REALM: &str = include_str!("realm.json");
 const ADMINISTRATOR: &str = "administrator";
@@ -42,19 +42,9 @@ impl Keycloak {
         let ready = self.process.wait_for_http(port, "/realms/master", Duration::from_mins(3));
         ready.map_err(|problem| anyhow!(problem))?;
 
-        let token_url = format!("{}/realms/master/protocol/openid-connect/token", self.local);
-        let form = [
-            ("grant_type", "password"),
-            ("client_id", "admin-cli"),
-            ("username", ADMINISTRATOR),
-            ("password", ADMINISTRATOR),
-        ];
-        let token: Value = http.post(token_url).form(&form).send().await?.error_for_status()?.json().await?;
-        let token = token["access_token"].as_str().context("the administrator gets no token")?;
-
         let answer = http
             .post(format!("{}/admin/realms", self.local))
-            .bearer_auth(token)
+            .bearer_auth(self.administrator(http).await?)
             .json(&self.realm()?)
             .send()
             .await?;
@@ -62,6 +52,20 @@ impl Keycloak {
             bail!("Keycloak refuses the realm: {} {}", answer.status(), answer.text().await?);
         }
         Ok(())
+    }
+
+    /// How often `client` has brought a code of the pool's session `session` to the token endpoint, in vain or not.
+    pub async fn exchanges(
+        &self,
+        http: &reqwest::Client,
+        client: &str,
+        session: &str,
+    ) -> anyhow::Result<usize> {
+        let address = format!("{}/admin/realms/people/events?client={client}&max=10000", self.local);
+        let request = http.get(address).bearer_auth(self.administrator(http).await?);
+        let events: Vec<Value> = request.send().await?.error_for_status()?.json().await?;
+        let about = |event: &&Value| event["sessionId"] == session || event["details"]["code_id"] == session;
+        Ok(events.iter().filter(about).count())
     }
 
     /// The issuer that the service is configured with.
@@ -74,9 +78,29 @@ impl Keycloak {
         format!("{}/protocol/openid-connect/{name}", self.issuer())
     }
 
+    async fn administrator(&self, http: &reqwest::Client) -> anyhow::Result<String> {
+        let token_url = format!("{}/realms/master/protocol/openid-connect/token", self.local);
+        let form = [
+            ("grant_type", "password"),
+            ("client_id", "admin-cli"),
+            ("username", ADMINISTRATOR),
+            ("password", ADMINISTRATOR),
+        ];
+        let token: Value = http.post(token_url).form(&form).send().await?.error_for_status()?.json().await?;
+        Ok(token["access_token"].as_str().context("the administrator gets no token")?.to_owned())
+    }
+
     fn realm(&self) -> anyhow::Result<Value> {
-        let origin = |name: &str| format!("https://{name}:{}", self.tls_port);
-        let text = REALM.replace("@LOGIN@", &origin(LOGIN)).replace("@PAIRWISE@", &origin(PAIRWISE));
-        serde_json::from_str(&text.replace("@MISCONFIGURED@", &origin(MISCONFIGURED))).context("realm.json")
+        let mut text = REALM.to_owned();
+        for (mark, name) in [
+            ("@LOGIN@", LOGIN),
+            ("@PAIRWISE@", PAIRWISE),
+            ("@MISCONFIGURED@", MISCONFIGURED),
+            ("@APPROVAL@", APPROVAL),
+            ("@BALANCED@", BALANCED),
+        ] {
+            text = text.replace(mark, &format!("https://{name}:{}", self.tls_port));
+        }
+        serde_json::from_str(&text).context("realm.json")
     }
 }

@@ -3,11 +3,14 @@
 //!
 //! Everything lies behind one TLS port of loopback, under three names that are different sites to a browser:
 //! `login.grant-service.test` (the replicas), `pool.user-pool.test` (Keycloak) and `hop.third-party.test`, over which
-//! the pool's authorize endpoint takes a detour, as a federated pool does.
+//! the pool's authorize endpoint takes a detour, as a federated pool does. Services that are set up otherwise, and a
+//! neighbour that is none of ours, have names of their own beside the first.
 
 mod attacker;
 mod balancer;
+mod by_hand;
 mod certificates;
+mod gatekeeper;
 mod installation;
 mod keycloak;
 mod person;
@@ -17,6 +20,8 @@ mod television;
 mod world;
 
 pub use attacker::Attacker;
+pub use by_hand::{ByHand, Page, way_on};
+pub use gatekeeper::{Gatekeeper, client_at};
 pub use installation::Installation;
 pub use keycloak::Keycloak;
 pub use person::Person;
@@ -34,3 +39,12 @@ pub const LOGIN: &str = "login.grant-service.test";
 pub const PAIRWISE: &str = "pairwise.grant-service.test";
 /// The same, but without that claim in its configuration.
 pub const MISCONFIGURED: &str = "misconfigured.grant-service.test";
+/// The service where people sign in only after they have authorized.
+pub const APPROVAL: &str = "approval.grant-service.test";
+/// The service behind a load balancer that signs people in.
+pub const BALANCED: &str = "balanced.grant-service.test";
+/// A site of the same registrable domain that is not ours. Its page sets the cookies that the lines of its fragment name.
+pub const NEIGHBOUR: &str = "neighbour.grant-service.test";
+
+/// All of them.
+const NAMES: [&str; 8] = [LOGIN, PAIRWISE, MISCONFIGURED, APPROVAL, BALANCED, NEIGHBOUR, POOL, HOP];

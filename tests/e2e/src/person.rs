@@ -1,12 +1,16 @@
 //! A person with a browser.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use device_grant_testkit::parts;
+use serde_json::Value;
+use thirtyfour::common::log::LoggingPrefsLogLevel;
 use thirtyfour::prelude::*;
 use url::Url;
 
@@ -15,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A browser window of its own profile.
 pub struct Person {
     driver: WebDriver,
+    chromedriver: u16,
     story: String,
     pictures: AtomicUsize,
 }
@@ -40,8 +45,10 @@ impl Person {
             wishes.add_arg(argument)?;
         }
         wishes.add_arg(&format!("--ignore-certificate-errors-spki-list={public_key_hash}"))?;
+        // What the browser asks for, and where.
+        wishes.set_logging_prefs("performance", LoggingPrefsLogLevel::All)?;
         let driver = WebDriver::new(format!("http://127.0.0.1:{chromedriver}"), wishes).await?;
-        Ok(Self { driver, story: story.to_owned(), pictures: AtomicUsize::new(0) })
+        Ok(Self { driver, chromedriver, story: story.to_owned(), pictures: AtomicUsize::new(0) })
     }
 
     /// The browser itself.
@@ -122,6 +129,47 @@ impl Person {
         Ok(address)
     }
 
+    /// The addresses that the browser has asked for since this was last called, in all of its tabs.
+    pub async fn asked_for(&self) -> anyhow::Result<Vec<String>> {
+        let mut addresses = Vec::new();
+        for entry in self.driver.get_log("performance").await? {
+            let entry: Value = serde_json::from_str(&entry.message).context("a line of the browser's log")?;
+            let message = &entry["message"];
+            if message["method"] == "Network.requestWillBeSent" {
+                let address = message["params"]["request"]["url"].as_str().context("a request to nowhere")?;
+                addresses.push(address.to_owned());
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// What a script on the page returns.
+    pub async fn run(&self, script: &str) -> anyhow::Result<Value> {
+        Ok(self.driver.execute(script, Vec::new()).await?.json().clone())
+    }
+
+    /// Names and values of the cookies that the browser would send with a request for the page.
+    pub async fn cookies(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let cookies = self.driver.get_all_cookies().await?;
+        Ok(cookies.into_iter().map(|cookie| (cookie.name, cookie.value)).collect())
+    }
+
+    /// Opens addresses in new tabs, all at the same moment, and returns the tabs.
+    pub async fn open_at_once(&self, addresses: &[String]) -> anyhow::Result<Vec<WindowHandle>> {
+        let before = self.driver.windows().await?;
+        let open = "for (const address of arguments[0]) window.open(address);";
+        self.driver.execute(open, vec![serde_json::to_value(addresses)?]).await?;
+        for _ in 0..PATIENCE.as_millis() / 100 {
+            let mut tabs = self.driver.windows().await?;
+            tabs.retain(|tab| !before.contains(tab));
+            if tabs.len() == addresses.len() {
+                return Ok(tabs);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("the browser opens no tabs")
+    }
+
     /// Takes a picture of the page into `target/screenshots`.
     pub async fn picture(&self, of: &str) -> anyhow::Result<()> {
         let directory = parts::target().join("screenshots");
@@ -135,6 +183,23 @@ impl Person {
 
     /// Closes the browser.
     pub async fn leave(self) -> anyhow::Result<()> {
-        Ok(self.driver.quit().await?)
+        Ok(self.driver.clone().quit().await?)
+    }
+}
+
+/// A test that fails leaves its browser open. Left to itself the driver would close it, and wait for two minutes.
+impl Drop for Person {
+    fn drop(&mut self) {
+        if self.driver.clone().leak().is_err() {
+            return;
+        }
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.chromedriver)) else { return };
+        let (session, port) = (self.driver.session_id(), self.chromedriver);
+        let request = format!(
+            "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+        );
+        // What does not work now, the end of the chromedriver does.
+        let _ = stream.set_read_timeout(Some(PATIENCE));
+        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read(&mut [0; 64]));
     }
 }

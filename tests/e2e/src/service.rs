@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -19,10 +20,29 @@ pub(crate) const PAIRWISE_CLIENTS: [Client; 1] = [(TYPING, "Pairwise TV")];
 /// After a link its people have to type the end of the code from its screen.
 const TYPING: &str = "tv-pairwise";
 pub(crate) const MISCONFIGURED_CLIENTS: [Client; 1] = [("tv-misconfigured", "Misconfigured TV")];
+const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// What one service has that others have not.
+pub(crate) struct Plan {
+    pub(crate) name: &'static str,
+    pub(crate) clients: &'static [Client],
+    pub(crate) account_claim: Option<&'static str>,
+    /// The one address that it believes to be a proxy's.
+    pub(crate) proxy: Ipv4Addr,
+    /// Further sections of its configuration.
+    pub(crate) sections: String,
+}
+
+impl Plan {
+    pub(crate) fn new(name: &'static str, clients: &'static [Client]) -> Self {
+        Self { name, clients, account_claim: None, proxy: LOOPBACK, sections: String::new() }
+    }
+}
 
 /// Two replicas under one name.
 pub struct Service {
     origin: String,
+    port: u16,
     configuration: PathBuf,
     environment: Vec<(&'static str, String)>,
     _replicas: Vec<Process>,
@@ -34,6 +54,11 @@ impl Service {
         &self.origin
     }
 
+    /// Where one of the replicas listens, without TLS and without anything in front.
+    pub fn replica(&self) -> String {
+        format!("http://{LOOPBACK}:{}", self.port)
+    }
+
     /// What `device-grant doctor` says of this service's configuration.
     pub fn doctor(&self) -> anyhow::Result<Output> {
         let mut doctor = command("doctor", &self.configuration, &self.environment)?;
@@ -42,23 +67,16 @@ impl Service {
 }
 
 /// Prepares the table, and starts a replica on each port.
-pub(crate) fn start(
-    world: &World,
-    name: &str,
-    ports: [u16; 2],
-    clients: &[Client],
-    account_claim: Option<&str>,
-) -> anyhow::Result<Service> {
+pub(crate) fn start(world: &World, plan: &Plan, ports: [u16; 2]) -> anyhow::Result<Service> {
     let environment = environment(world);
-    let origin = world.origin(name);
-    let directory = world.directory.join(name);
+    let directory = world.directory.join(plan.name);
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let keyring = keyring(&directory)?;
 
     let mut replicas = Vec::new();
     for port in ports {
-        let table = name.split('.').next().unwrap_or_default();
-        let text = configuration(world, name, table, port, clients, account_claim) + keyring.as_str();
+        let table = plan.name.split('.').next().unwrap_or_default();
+        let text = configuration(world, plan, table, port) + keyring.as_str();
         let file = configuration_file(&directory, port);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         if replicas.is_empty() {
@@ -71,7 +89,8 @@ pub(crate) fn start(
         replicas.push(replica);
     }
     Ok(Service {
-        origin,
+        origin: world.origin(plan.name),
+        port: ports[0],
         configuration: configuration_file(&directory, ports[0]),
         environment,
         _replicas: replicas,
@@ -82,14 +101,7 @@ fn configuration_file(directory: &Path, port: u16) -> PathBuf {
     directory.join(format!("device-grant-{port}.toml"))
 }
 
-pub(crate) fn configuration(
-    world: &World,
-    name: &str,
-    table: &str,
-    port: u16,
-    clients: &[Client],
-    account_claim: Option<&str>,
-) -> String {
+pub(crate) fn configuration(world: &World, plan: &Plan, table: &str, port: u16) -> String {
     let mut text = format!(
         r#"public_url = "{origin}"
 listen = "127.0.0.1:{port}"
@@ -102,15 +114,16 @@ issuer = "{issuer}"
 client_id = "dg-sign-in"
 client_secret = "sign-in-secret"
 "#,
-        origin = world.origin(name),
+        origin = world.origin(plan.name),
         store = DynamoDbLocal::shared().endpoint_url(),
         issuer = world.pool.issuer(),
     );
-    if let Some(claim) = account_claim {
+    if let Some(claim) = plan.account_claim {
         let _ = writeln!(text, "account_claim = \"{claim}\"");
     }
-    text.push_str("[network]\ntrusted_proxies = [\"127.0.0.1/32\"]\n");
-    for (id, name) in clients {
+    let _ = writeln!(text, "[network]\ntrusted_proxies = [\"{}/32\"]", plan.proxy);
+    text.push_str(&plan.sections);
+    for (id, name) in plan.clients {
         let _ = write!(
             text,
             r#"[[client]]

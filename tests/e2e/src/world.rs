@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -12,10 +13,16 @@ use tokio::sync::OnceCell;
 
 use crate::balancer::{self, Route};
 use crate::certificates::Certificates;
+use crate::gatekeeper::{self, Gatekeeper};
+use crate::service::{self, Plan};
 use crate::{
-    HOP, Installation, Keycloak, LOGIN, MISCONFIGURED, PAIRWISE, POOL, Person, Service, Television, proxy,
-    service,
+    APPROVAL, Attacker, BALANCED, ByHand, Installation, Keycloak, LOGIN, MISCONFIGURED, NAMES, NEIGHBOUR,
+    PAIRWISE, POOL, Person, Service, Television, proxy,
 };
+
+const NEIGHBOURS_PAGE: &str = "<main id=done></main><script>
+    for (const cookie of decodeURIComponent(location.hash.slice(1)).split('\\n')) document.cookie = cookie;
+</script>";
 
 /// The parts, running. Dropped or not, they end with the test process.
 pub struct World {
@@ -27,12 +34,13 @@ pub struct World {
     pub(crate) proxy: SocketAddr,
     /// Files of this run.
     pub(crate) directory: PathBuf,
-    login_ports: [u16; 2],
-    pairwise_ports: [u16; 2],
-    misconfigured_ports: [u16; 2],
-    login: OnceCell<Service>,
-    pairwise: OnceCell<Service>,
-    misconfigured: OnceCell<Service>,
+    login: Place,
+    pairwise: Place,
+    misconfigured: Place,
+    approval: Place,
+    balanced: Place,
+    gatekeeper_port: u16,
+    gatekeeper: OnceCell<Arc<Gatekeeper>>,
     chromedriver: u16,
     _processes: [Process; 2],
 }
@@ -52,24 +60,40 @@ impl World {
 
     /// Two replicas, whose device clients have pool clients of their own.
     pub async fn login(&'static self) -> anyhow::Result<&'static Service> {
-        let start = async || service::start(self, LOGIN, self.login_ports, &service::LOGIN_CLIENTS, None);
-        self.login.get_or_try_init(start).await
+        self.login.service(self, &Plan::new(LOGIN, &service::LOGIN_CLIENTS)).await
     }
 
     /// Two replicas for a device client with pairwise subjects, which compare accounts by `preferred_username`.
     pub async fn pairwise(&'static self) -> anyhow::Result<&'static Service> {
-        let claim = Some("preferred_username");
-        let start =
-            async || service::start(self, PAIRWISE, self.pairwise_ports, &service::PAIRWISE_CLIENTS, claim);
-        self.pairwise.get_or_try_init(start).await
+        let account_claim = Some("preferred_username");
+        let plan = Plan { account_claim, ..Plan::new(PAIRWISE, &service::PAIRWISE_CLIENTS) };
+        self.pairwise.service(self, &plan).await
     }
 
     /// The same, but comparing subjects, which never are the same.
     pub async fn misconfigured(&'static self) -> anyhow::Result<&'static Service> {
-        let ports = self.misconfigured_ports;
-        let start =
-            async || service::start(self, MISCONFIGURED, ports, &service::MISCONFIGURED_CLIENTS, None);
-        self.misconfigured.get_or_try_init(start).await
+        self.misconfigured.service(self, &Plan::new(MISCONFIGURED, &service::MISCONFIGURED_CLIENTS)).await
+    }
+
+    /// Two replicas where people sign in only after they have authorized.
+    pub async fn approval(&'static self) -> anyhow::Result<&'static Service> {
+        let sections = "[web]\nsign_in = \"on-approval\"\n".to_owned();
+        let plan = Plan { sections, ..Plan::new(APPROVAL, &service::LOGIN_CLIENTS) };
+        self.approval.service(self, &plan).await
+    }
+
+    /// Two replicas behind a load balancer that signs people in, and that balancer. Both it and the pool name people by
+    /// `preferred_username`.
+    pub async fn balanced(&'static self) -> anyhow::Result<(&'static Service, &'static Gatekeeper)> {
+        let start = async || Gatekeeper::start(self.gatekeeper_port, self.balanced.ports, self.pool.issuer());
+        let gatekeeper = self.gatekeeper.get_or_try_init(start).await?;
+        let plan = Plan {
+            account_claim: Some("preferred_username"),
+            proxy: gatekeeper::ADDRESS,
+            sections: gatekeeper.sections(),
+            ..Plan::new(BALANCED, &service::LOGIN_CLIENTS)
+        };
+        Ok((self.balanced.service(self, &plan).await?, gatekeeper))
     }
 
     /// A configuration of one server, whose table nothing has made yet.
@@ -87,6 +111,11 @@ impl World {
         Person::start(self.chromedriver, &self.certificates.public_key_hash, story).await
     }
 
+    /// Somebody without a browser.
+    pub fn by_hand(&self) -> anyhow::Result<ByHand> {
+        Ok(ByHand::new(self.http_client()?))
+    }
+
     /// The origin of one of the names, as a browser writes it.
     pub fn origin(&self, name: &str) -> String {
         format!("https://{name}:{}", self.tls_port)
@@ -100,18 +129,21 @@ impl World {
     async fn start() -> anyhow::Result<Self> {
         let directory = parts::target().join("e2e");
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        let names = [LOGIN, PAIRWISE, MISCONFIGURED, POOL, HOP];
-        let certificates = Certificates::make(&directory, &names)?;
-        let [tls_port, pool_port, chromedriver] = [(); 3].map(|()| free_port());
-        let [login_ports, pairwise_ports, misconfigured_ports] = [(); 3].map(|()| [free_port(), free_port()]);
+        let certificates = Certificates::make(&directory, &NAMES)?;
+        let [tls_port, pool_port, chromedriver, gatekeeper_port] = [(); 4].map(|()| free_port());
+        let [login, pairwise, misconfigured, approval, balanced] = [(); 5].map(|()| Place::new());
+        let neighbour = Attacker::start(NEIGHBOURS_PAGE.to_owned())?;
 
         // The slowest first: it gets up while the others do.
         let mut pool = Keycloak::start(pool_port, tls_port);
         let routes = [
             Route { name: POOL, ports: &[pool_port] },
-            Route { name: LOGIN, ports: &login_ports },
-            Route { name: PAIRWISE, ports: &pairwise_ports },
-            Route { name: MISCONFIGURED, ports: &misconfigured_ports },
+            Route { name: LOGIN, ports: &login.ports },
+            Route { name: PAIRWISE, ports: &pairwise.ports },
+            Route { name: MISCONFIGURED, ports: &misconfigured.ports },
+            Route { name: APPROVAL, ports: &approval.ports },
+            Route { name: BALANCED, ports: &[gatekeeper_port] },
+            Route { name: NEIGHBOUR, ports: &[neighbour.port()] },
         ];
         let haproxy = balancer::start(&directory, tls_port, &certificates, &routes)?;
         let driver = start_chromedriver(chromedriver)?;
@@ -123,15 +155,33 @@ impl World {
             certificates,
             proxy: proxy::start()?,
             directory,
-            login_ports,
-            pairwise_ports,
-            misconfigured_ports,
-            login: OnceCell::new(),
-            pairwise: OnceCell::new(),
-            misconfigured: OnceCell::new(),
+            login,
+            pairwise,
+            misconfigured,
+            approval,
+            balanced,
+            gatekeeper_port,
+            gatekeeper: OnceCell::new(),
             chromedriver,
             _processes: [haproxy, driver],
         })
+    }
+}
+
+/// Where the replicas of a service listen, and the service once somebody has asked for it.
+struct Place {
+    ports: [u16; 2],
+    service: OnceCell<Service>,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { ports: [free_port(), free_port()], service: OnceCell::new() }
+    }
+
+    async fn service(&self, world: &World, plan: &Plan) -> anyhow::Result<&Service> {
+        let start = async || service::start(world, plan, self.ports);
+        self.service.get_or_try_init(start).await
     }
 }
 
@@ -150,7 +200,7 @@ fn http_client(authority: &Path) -> anyhow::Result<reqwest::Client> {
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .timeout(Duration::from_secs(30));
-    for name in [LOGIN, PAIRWISE, MISCONFIGURED, POOL, HOP] {
+    for name in NAMES {
         // Port 0: the one that the URL names.
         builder = builder.resolve(name, SocketAddr::from(([127, 0, 0, 1], 0)));
     }

@@ -7,6 +7,7 @@ use device_grant_domain::client::ClientKeys;
 use device_grant_domain::pool::UserPool;
 use device_grant_domain::{Clock, SystemClock, Timestamp};
 use device_grant_store_embedded::OpenError;
+use device_grant_upstream::AlbConfig;
 
 use super::replica::with_own_pool_client;
 use crate::config::{self, Config, Environment, KeyringSource, Log, LogFormat, StoreConfig};
@@ -36,6 +37,9 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     findings.push(("store", store(&config).await));
     findings.extend(pool(&config).await.into_iter().map(|finding| ("user pool", finding)));
     findings.extend(client_keys(&config).await.into_iter().map(|finding| ("client keys", finding)));
+    if let Some(alb) = &config.alb {
+        findings.push(("load balancer", balancer(alb).await));
+    }
     findings.push(("clock", clock(&config).await));
     for (what, finding) in &findings {
         let (mark, words) = match finding {
@@ -143,6 +147,23 @@ async fn client_keys(config: &Config) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Whether the balancer's keys can be had at all. What it signs with shows only in its headers.
+async fn balancer(config: &AlbConfig) -> Finding {
+    let balancer = match wiring::balancer(config.clone()) {
+        Ok(balancer) => balancer,
+        Err(error) => return Broken(format!("{error:#}")),
+    };
+    let place = &config.key_url;
+    match balancer.place_of_keys().await {
+        Ok(status @ 500..) => Look(format!("{place} answers {status}: without its keys nobody can sign in")),
+        Ok(_) => Good(format!(
+            "{place} answers; whether it has the keys of {} shows when the first person signs in",
+            config.signer
+        )),
+        Err(problem) => Broken(format!("nobody can sign in, since {place} has to be reached: {problem}")),
+    }
 }
 
 /// Discovery tells pairwise subjects for sure only where there are no others (CB-11).

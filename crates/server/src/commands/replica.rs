@@ -56,7 +56,8 @@ impl Replica {
         let account_claim = pool.account_claim.clone();
         let pool = wiring::pool(pool)?;
         let sign_in = alb.map(wiring::balancer).transpose()?;
-        let web = WebConfig { sign_in: sign_in.map_or(web.sign_in, SignIn::Balancer), ..web };
+        let web =
+            WebConfig { sign_in: sign_in.map_or(web.sign_in, |balancer| SignIn::Balancer(balancer)), ..web };
         let service = wiring::service(&store, Arc::clone(&pool), keys, clients, settings)?;
         let id = format!("{:016x}", u64::from_be_bytes(bytes(&SystemEntropy)));
         let registered = registrations.map(|registrations| Registered::new(registrations, &service));

@@ -1,6 +1,7 @@
 //! `init`, `migrate`, `doctor`, and the help.
 
 use device_grant_dev_pool::{DevPoolConfig, LoopbackPool};
+use device_grant_testkit::TestBalancer;
 
 use crate::support::{Directory, NOBODY, Server, configuration, mode, stderr, stdout};
 
@@ -92,6 +93,41 @@ async fn the_doctor_fetches_the_keys_of_clients() {
     let told =
         |mark: &str, words: &str| text.lines().any(|line| line.starts_with(mark) && line.contains(words));
     assert!(told("ok", "has keys of good") && told("BROKEN", "lost cannot authenticate"), "{text}");
+}
+
+/// Where a load balancer signs people in, its keys have to be had; the doctor says what can be known before it has signed
+/// anything.
+#[tokio::test]
+async fn the_doctor_looks_for_the_keys_of_the_load_balancer() {
+    let pool = LoopbackPool::spawn(DevPoolConfig::new).await.unwrap();
+    let balancer = TestBalancer::spawn().await.unwrap();
+    for (key_url, broken, code, told) in [
+        (balancer.key_url.as_str(), false, 0, "ok      load balancer: "),
+        (&balancer.key_url, true, 0, "look    load balancer: "),
+        (
+            &format!("{NOBODY}/keys"),
+            false,
+            1,
+            "BROKEN  load balancer: nobody can sign in, since http://127.0.0.1:1/keys has to be reached: no connection",
+        ),
+    ] {
+        balancer.break_keys(broken);
+        let directory = Directory::new();
+        let network = "[network]\ntrusted_proxies = [\"10.0.0.0/8\"]\n";
+        let sections = format!(
+            "[web]\nsign_in = \"alb\"\n[alb]\nsigner = \"{}\"\nclient_id = \"{}\"\nkey_url = \"{key_url}\"\n",
+            balancer.signer,
+            TestBalancer::CLIENT
+        );
+        let text = configuration(pool.issuer()).replace("[network]\n", network) + &sections;
+        directory.write("device-grant.toml", &text);
+        let mut doctor = directory.command(&["doctor"]);
+        let said = tokio::task::spawn_blocking(move || doctor.output().unwrap()).await.unwrap();
+        let text = stdout(&said);
+        assert_eq!(said.status.code(), Some(code), "{text}{}", stderr(&said));
+        assert!(text.lines().any(|line| line.starts_with(told) && line.contains(key_url)), "{told}{text}");
+    }
+    assert_eq!(balancer.looks(), 2, "where its keys are was asked, and nowhere else");
 }
 
 #[test]

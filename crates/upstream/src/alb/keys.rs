@@ -87,6 +87,16 @@ impl Keys {
         }
     }
 
+    /// The status with which the place itself answers.
+    pub(super) async fn place_answers(&self) -> Result<u16, String> {
+        let answer = self.http.get(&self.place, LONGEST_LOOK).await;
+        answer.map(|answer| answer.status.as_u16()).or_else(|problem| match problem {
+            // It is there, and says more than a key is long.
+            CallError::TooLarge(_) => Ok(StatusCode::OK.as_u16()),
+            problem => Err(problem.to_string()),
+        })
+    }
+
     async fn fetch(&self, id: &str) -> Result<DecodingKey, BalancerError> {
         let mut url = self.place.clone();
         url.set_path(&format!("{}/{id}", url.path().trim_end_matches('/')));

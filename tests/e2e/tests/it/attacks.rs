@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use e2e::{Attacker, Person, Service, World};
-use serde_json::{Value, json};
+use serde_json::json;
 use thirtyfour::Key;
 
 const SCOPE: &str = "openid profile offline_access";
@@ -15,10 +15,6 @@ async fn asked(world: &World, service: &Service, story: &str) -> anyhow::Result<
     person.sign_in("alice").await?;
     person.enter_code(&authorization.user_code).await?;
     Ok((person, authorization.user_code))
-}
-
-async fn run(person: &Person, script: &str) -> anyhow::Result<Value> {
-    Ok(person.browser().execute(script, Vec::new()).await?.json().clone())
 }
 
 /// SEC-02: in a frame on another site Chromium shows nothing of ours, on pages and error pages alike; what may be framed it
@@ -37,8 +33,7 @@ async fn another_site_cannot_frame_our_pages() -> anyhow::Result<()> {
     person.open(&site.address()).await?;
     for (number, address) in frames.iter().enumerate() {
         person.browser().enter_frame(u16::try_from(number)?).await?;
-        let seen =
-            run(&person, "return [document.querySelector('main') !== null, location.protocol]").await?;
+        let seen = person.run("return [document.querySelector('main') !== null, location.protocol]").await?;
         let expected = if number == 0 { json!([true, "http:"]) } else { json!([false, "chrome-error:"]) };
         ensure!(seen == expected, "the frame of {address} shows {seen}");
         person.browser().enter_default_frame().await?;
@@ -61,7 +56,7 @@ async fn another_site_cannot_press_our_buttons() -> anyhow::Result<()> {
     let mut forms = Vec::new();
     for button in ["authorize", "deny"] {
         let fields = format!("return document.querySelector('#{button}').form.innerHTML");
-        forms.push(run(&person, &fields).await?.as_str().context("no form")?.to_owned());
+        forms.push(person.run(&fields).await?.as_str().context("no form")?.to_owned());
     }
     for fields in forms {
         let page = format!(
@@ -86,7 +81,7 @@ async fn nothing_foreign_is_loaded_and_nothing_inline_runs() -> anyhow::Result<(
     let service = world.login().await?;
     let (person, _) = asked(world, service, "policy").await?;
     let loaded =
-        run(&person, "return performance.getEntriesByType('resource').map(entry => entry.name)").await?;
+        person.run("return performance.getEntriesByType('resource').map(entry => entry.name)").await?;
     let loaded = loaded.as_array().context("no list")?;
     ensure!(!loaded.is_empty(), "not even the style sheet was loaded");
     for name in loaded {
@@ -139,7 +134,7 @@ async fn after_a_link_the_end_of_the_code_comes_from_the_device() -> anyhow::Res
     person.browser().execute("window.same = true", Vec::new()).await?;
     field.send_keys(Key::Enter).await?;
     person.browser().action_chain().perform().await?;
-    ensure!(run(&person, "return window.same === true").await? == json!(true), "Enter sent the form");
+    ensure!(person.run("return window.same === true").await? == json!(true), "Enter sent the form");
     let answer = television.poll_later(&authorization).await?;
     ensure!(answer.error() == "authorization_pending", "{answer:?}");
 

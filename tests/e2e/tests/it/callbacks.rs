@@ -13,8 +13,7 @@ async fn way_on(world: &World, service: &Service, person: &Person) -> anyhow::Re
     let jar: Vec<_> = cookies.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
     let go = world.http_client()?.get(format!("{page}/go")).header("Cookie", jar.join("; ")).send().await?;
     let text = go.text().await?;
-    let link = text.split("id=\"go-on\" href=\"").nth(1).and_then(|rest| rest.split('"').next());
-    Ok(link.with_context(|| format!("no way on: {text}"))?.replace("&amp;", "&").replace("&#x2f;", "/"))
+    e2e::way_on(&text).with_context(|| format!("no way on: {text}"))
 }
 
 /// CB-02, RFC 9700 section 4.7: an attacker approves their own device and sends the half-finished trip to somebody who is

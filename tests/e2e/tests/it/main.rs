@@ -3,7 +3,12 @@
 mod accounts;
 mod attacks;
 mod callbacks;
+mod fixation;
+mod gatekeeper;
+mod on_approval;
 mod parts;
+mod redirects;
+mod replays;
 mod sessions;
 mod store;
 mod television;
