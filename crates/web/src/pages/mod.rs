@@ -43,6 +43,7 @@ struct Action {
 }
 
 const START_AGAIN: Action = Action { href: "/device", label: "Enter a code" };
+const SIGN_IN_AGAIN: Action = Action { href: "/device", label: "Sign in again" };
 const TRY_AGAIN: Action = Action { href: "/device", label: "Try again" };
 
 impl Pages {

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use minijinja::context;
 
-use super::{Pages, START_AGAIN, TRY_AGAIN, serialized};
+use super::{Pages, SIGN_IN_AGAIN, START_AGAIN, TRY_AGAIN, serialized};
 
 /// Something that a person is told instead of what they wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +81,8 @@ impl Pages {
             Problem::SignInOver => (
                 403,
                 "Your sign-in has ended",
-                "Nothing was lost. Open the code page again to sign in, and repeat the last step.",
-                Some(START_AGAIN),
+                "Nothing was lost. Sign in again, then repeat the last step.",
+                Some(SIGN_IN_AGAIN),
             ),
             Problem::Unavailable => (
                 503,
