@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::entropy::below;
 use crate::request::{DeviceRequest, Transition};
 use crate::service::DeviceGrant;
 use crate::store::{Consistency, TransitionError, Unavailable};
@@ -39,7 +40,9 @@ impl DeviceGrant {
             if tries == TRIES {
                 return Err(CommitError::Unavailable(unavailable));
             }
-            tokio::time::sleep(pause).await;
+            // Replicas that were cut off together do not come back together.
+            let jitter = below(&*self.entropy, u32::try_from(pause.as_millis()).unwrap_or(1).max(1));
+            tokio::time::sleep(pause / 2 + Duration::from_millis(jitter.into())).await;
             (tries, pause) = (tries + 1, pause * 2);
         }
     }

@@ -12,6 +12,7 @@ mod entry;
 mod exchange;
 mod failures;
 mod guesses;
+mod hand_over;
 mod ids;
 mod issued;
 pub mod jws;

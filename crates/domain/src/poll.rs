@@ -4,17 +4,12 @@ use std::sync::Arc;
 
 use device_grant_protocol::{DeviceCode, TokenResponse};
 
-use crate::audit::{About, Event};
 use crate::client::DeviceClient;
-use crate::commit::CommitError;
 use crate::dpop::{Proof, ProofError};
-use crate::exchange::StoredTokens;
 use crate::ids::RequestId;
-use crate::issued::NotAsIssued;
-use crate::mailbox::{self, Slot};
 use crate::network::Network;
 use crate::pace::Pace;
-use crate::request::{DeviceRequest, RequestState, Standing};
+use crate::request::{DeviceRequest, Standing};
 use crate::service::DeviceGrant;
 use crate::store::{Consistency, Unavailable};
 use crate::time::Timestamp;
@@ -140,59 +135,9 @@ impl DeviceGrant {
         }
         PollOutcome::SlowDown(interval)
     }
-
-    /// Opens the mailbox first and consumes the request last: the tokens leave only if this write won.
-    async fn hand_over(
-        &self,
-        (client, proof): (&DeviceClient, Option<&Proof>),
-        device_code: &DeviceCode,
-        request: &DeviceRequest,
-        now: Timestamp,
-    ) -> Result<PollOutcome, Unavailable> {
-        let RequestState::Approved(approval) = &request.state else {
-            return Ok(PollOutcome::InvalidGrant);
-        };
-        match self.as_issued(request) {
-            Ok(()) => {}
-            Err(NotAsIssued::Altered) => return Ok(PollOutcome::InvalidGrant),
-            Err(NotAsIssued::Unavailable(unavailable)) => return Err(unavailable),
-        }
-        let opened = mailbox::open(device_code, &self.keyring, (&request.id, Slot::Tokens), &approval.sealed);
-        let opened = opened.map_err(|problem| {
-            tracing::error!(request = %request.id, error = %problem, "an approved request's mailbox does not open");
-            Unavailable(problem.into())
-        })?;
-        let tokens: StoredTokens =
-            serde_json::from_slice(&opened).map_err(|error| Unavailable(error.into()))?;
-        // A scope that the operator has withdrawn since the approval is not handed out (TP-19).
-        if !request.scope.within(&client.ceiling()) {
-            self.audit(Event::HandOver, "scope_withdrawn", About::request(request));
-            return Ok(PollOutcome::InvalidGrant);
-        }
-        let run_out = tokens.have_run_out(now);
-        // Nothing expired is handed over as good (TP-08), and these cannot be renewed.
-        if run_out && tokens.response.refresh_token.is_none() {
-            return Ok(PollOutcome::Expired);
-        }
-        let Ok(transition) = request.redeem(now, self.op()) else {
-            return Ok(PollOutcome::Expired);
-        };
-        match self.commit(&transition).await {
-            Ok(()) => {
-                self.pace.forget(&request.id);
-                let tokens = if run_out { self.renewed(client, tokens).await } else { tokens };
-                let response = self.response((client, proof), request, tokens);
-                self.audit(Event::HandOver, "handed_over", About::request(request));
-                Ok(PollOutcome::Tokens(Box::new(response)))
-            }
-            Err(CommitError::Lost(Some(present))) => Ok(decided_outcome(present.standing(now))),
-            Err(CommitError::Lost(None)) => Ok(PollOutcome::InvalidGrant),
-            Err(CommitError::Unavailable(unavailable)) => Err(unavailable),
-        }
-    }
 }
 
-fn decided_outcome(standing: Standing) -> PollOutcome {
+pub(crate) fn decided_outcome(standing: Standing) -> PollOutcome {
     match standing {
         Standing::Denied => PollOutcome::Denied,
         Standing::Expired => PollOutcome::Expired,

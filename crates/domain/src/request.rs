@@ -3,8 +3,10 @@
 //! ```text
 //!             +------ deny ------------------------------------------------------------> denied
 //!  pending ---+--- claim (sealed, leased) ---> authorized --- approve ---> approved --- redeem ---> redeemed
-//!      ^------- release -------------------------+
+//!      ^------- release -------------------------+                            ^--- keep waiting ------+
 //! ```
+//!
+//! Only whoever wrote a redemption, could not learn whether it was done, and has let nothing out makes the tokens wait again.
 //!
 //! Nothing here reads a clock or a store. A transition is computed first and then committed as one conditional write
 //! that names the state and version it expects; a second writer loses.
@@ -61,7 +63,7 @@ pub struct DeviceRequest {
 }
 
 /// Where a request stands. Expiry is not a state: it follows from the clock (ST-06).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RequestState {
     /// Nobody has decided.
     Pending,
@@ -92,7 +94,7 @@ pub enum StateName {
 }
 
 /// A code that is being exchanged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The trip that brought the code.
     pub attempt: AttemptId,
@@ -103,7 +105,7 @@ pub struct Claim {
 }
 
 /// Tokens that wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Approval {
     /// The trip that brought them.
     pub attempt: AttemptId,
@@ -116,7 +118,7 @@ pub struct Approval {
 }
 
 /// One conditional write: what it expects, and what it makes of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Transition {
     /// The request.
     pub id: RequestId,
@@ -313,6 +315,13 @@ impl DeviceRequest {
             Standing::Expired => Err(Refusal::Expired),
             _ => Err(Refusal::Decided(self.state.name())),
         }
+    }
+
+    /// Nobody can tell whether the hand-over `write` of `before` was done, and nothing has left: the tokens wait again, under
+    /// a version that the write does not reach any more. `None` when somebody else has written since.
+    pub fn keep_waiting(&self, before: &Self, write: &OpId, op: OpId) -> Option<Transition> {
+        let (done, not_done) = (self.op == *write, self.version == before.version);
+        (done || not_done).then(|| self.becomes(before.state.clone(), op))
     }
 
     /// Whether the trip `attempt` brought about where the request stands, or tried to.

@@ -50,12 +50,19 @@ pub struct FaultyStore {
 
 #[derive(Default)]
 struct Plan {
-    faults: HashMap<Call, (StoreFault, u32)>,
+    faults: HashMap<Call, Faults>,
     counts: HashMap<Call, u32>,
     /// What eventual reads show for ever, once switched on.
     stale: Option<HashMap<RequestId, Option<DeviceRequest>>>,
     blind: bool,
     altered: Option<Alteration>,
+}
+
+/// Of the next calls some go well, and then some fail.
+struct Faults {
+    fault: StoreFault,
+    well: u32,
+    left: u32,
 }
 
 type Alteration = Box<dyn Fn(&mut DeviceRequest) + Send>;
@@ -68,7 +75,12 @@ impl FaultyStore {
 
     /// The next `times` calls of `call` fail.
     pub fn fail(&self, call: Call, fault: StoreFault, times: u32) {
-        self.plan().faults.insert(call, (fault, times));
+        self.fail_after(0, call, fault, times);
+    }
+
+    /// Of the next calls of `call`, `well` go well, and `times` fail.
+    pub fn fail_after(&self, well: u32, call: Call, fault: StoreFault, times: u32) {
+        self.plan().faults.insert(call, Faults { fault, well, left: times });
     }
 
     /// From now on every read shows a request as somebody has changed it who can write the table.
@@ -105,9 +117,13 @@ impl FaultyStore {
     fn fault(&self, call: Call) -> Option<StoreFault> {
         let mut plan = self.plan();
         *plan.counts.entry(call).or_default() += 1;
-        let (fault, left) = plan.faults.get_mut(&call).filter(|(_, left)| *left > 0)?;
-        *left -= 1;
-        Some(*fault)
+        let faults = plan.faults.get_mut(&call).filter(|faults| faults.left > 0)?;
+        if faults.well > 0 {
+            faults.well -= 1;
+            return None;
+        }
+        faults.left -= 1;
+        Some(faults.fault)
     }
 
     fn as_altered(&self, read: Option<DeviceRequest>) -> Option<DeviceRequest> {

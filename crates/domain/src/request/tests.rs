@@ -72,6 +72,24 @@ fn a_late_approval_stays_redeemable_for_one_poll() {
     assert_eq!(early.standing(START + LIFE), Standing::Expired);
 }
 
+/// ST-09: a hand-over that nobody can tell of is made undone by its own writer only, and cannot be done any more after that.
+#[test]
+fn tokens_wait_again_for_the_one_who_could_not_tell() {
+    let before = approved(START);
+    let write = before.redeem(START, op(3)).unwrap();
+    let done = before.after(&write);
+    for present in [&before, &done] {
+        let again = present.after(&present.keep_waiting(&before, &write.op, op(4)).unwrap());
+        assert_eq!((&again.state, again.standing(START)), (&before.state, Standing::Redeemable));
+        assert!(again.version > before.version, "the write does not reach it");
+    }
+    let elsewhere = before.after(&before.redeem(START, op(5)).unwrap());
+    assert_eq!(elsewhere.keep_waiting(&before, &write.op, op(4)), None, "somebody else has the tokens");
+    let gone_since = done.after(&done.keep_waiting(&before, &write.op, op(4)).unwrap());
+    let gone_since = gone_since.after(&gone_since.redeem(START, op(6)).unwrap());
+    assert_eq!(gone_since.keep_waiting(&before, &write.op, op(7)), None);
+}
+
 /// ST-05: nothing brings a finished or an expired request back.
 #[test]
 fn terminal_states_stay() {

@@ -330,6 +330,24 @@ async fn a_store_outage_is_survived() {
     assert_eq!(app.poll(TV, &codes).await.status, StatusCode::OK);
 }
 
+/// ST-09, TP-18: nobody can tell whether a hand-over was written. Nothing has left, so the tokens wait again, and the device's
+/// next poll has them, on another replica too, once.
+#[tokio::test]
+async fn a_hand_over_that_nobody_can_tell_of_is_made_again() {
+    for fault in [StoreFault::Before, StoreFault::After] {
+        let app = TestApp::new().await;
+        let codes = app.start(TV).await;
+        Browser::alice(&app).approve(&codes).await;
+        app.store.fail(Call::Transition, fault, 3);
+        // The poll's own two reads go well, and those that would tell what became of its write do not.
+        app.store.fail_after(2, Call::Load, StoreFault::Before, 3);
+        assert_eq!(app.poll(TV, &codes).await.error(), "slow_down", "{fault:?}");
+        app.settle(0).await;
+        assert_eq!(app.poll_on(1, TV, &codes).await.status, StatusCode::OK, "{fault:?}");
+        assert_eq!(app.poll_on(0, TV, &codes).await.error(), "invalid_grant", "{fault:?}");
+    }
+}
+
 /// TP-12, TP-18: whoever tries codes is stopped without a read, and a device beside them waits and gets its tokens.
 #[tokio::test]
 async fn polls_for_made_up_codes_end_in_waiting() {
