@@ -1,4 +1,4 @@
-//! The project's own commands: `test`, `soak`, `fuzz`, `rows`, `parts`.
+//! The project's own commands: `test`, `soak`, `fuzz`, `simulate`, `rows`, `parts`.
 
 mod command;
 mod fuzz;
@@ -37,6 +37,15 @@ enum Command {
         #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "TARGET")]
         only: Vec<String>,
     },
+    /// Simulate logins on virtual time, with replicas, store and pool that fail.
+    Simulate {
+        /// What decides everything: the same seed gives the same run.
+        #[arg(long)]
+        seed: u64,
+        /// How many logins.
+        #[arg(long)]
+        logins: u64,
+    },
     /// Fetch the real parts that the whole-system tests run against.
     Parts,
     /// Print each row of `docs/conformance.md` with its tests, and the rows without one.
@@ -47,11 +56,19 @@ enum Command {
     },
 }
 
+fn simulate(seed: u64, logins: u64) -> anyhow::Result<()> {
+    let mut command = command::new("cargo");
+    command.args(["run", "--quiet", "--release", "-p", "models", "--bin", "simulate", "--"]);
+    command.args(["--seed", &seed.to_string(), "--logins", &logins.to_string()]);
+    command::run(&mut command)
+}
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(options) => stages::run(&options),
         Command::Soak => fuzz::run(SOAK_SECONDS, &[]),
         Command::Fuzz { seconds, only } => fuzz::run(seconds, &only),
+        Command::Simulate { seed, logins } => simulate(seed, logins),
         Command::Parts => parts::fetch(),
         Command::Rows { write } => rows::run(write),
     };

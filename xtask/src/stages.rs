@@ -46,6 +46,8 @@ pub(crate) enum Stage {
     Stores,
     /// The release binary.
     Release,
+    /// Every order of the steps of one request, and simulated logins.
+    Models,
     /// Clients that others wrote.
     Interop,
     /// The whole system on real parts, with a browser.
@@ -157,10 +159,11 @@ impl Stage {
             Self::Deny => return deny::check(advisory_db.as_deref()),
             Self::Rows => rows::run(false),
             Self::Units => cargo(
-                "test --workspace --locked --exclude e2e --exclude interop --exclude device-grant-store-dynamodb",
+                "test --workspace --locked --exclude e2e --exclude interop --exclude models --exclude device-grant-store-dynamodb",
             ),
             Self::Stores => cargo("test --locked -p device-grant-store-dynamodb"),
             Self::Release => cargo("build --release --locked -p device-grant"),
+            Self::Models => cargo("test --release --locked -p models"),
             // What starts Go lies in the module `go`.
             Self::Interop if *quick => cargo("test --locked -p interop -- --skip go::"),
             Self::Interop => cargo("test --locked -p interop"),

@@ -1,0 +1,4 @@
+//! The life of a request, checked.
+
+mod protocol;
+mod simulation;
