@@ -91,14 +91,8 @@ impl DeviceGrant {
         network: Network,
     ) -> Result<Account, SignInError> {
         self.reserve_pool_call(SIGN_IN, network).map_err(SignInError::TooMany)?;
-        let spent =
-            self.store.spend(&OnceKey::attempt(&trip.attempt), trip.ends_at).await.map_err(|problem| {
-                tracing::warn!(error = %problem, "a sign-in cannot be finished");
-                SignInError::Unavailable
-            })?;
-        if !spent {
-            return Err(SignInError::Spent);
-        }
+        // Where nothing is asked of the pool nothing was asked in vain.
+        self.spend_trip(trip).await.inspect_err(|_| self.give_pool_call_back(SIGN_IN, network))?;
         let redirect_uri = self.settings.redirect_uri();
         let client = &self.settings.service_client;
         let anything = SignInDemand::default();
@@ -122,6 +116,17 @@ impl DeviceGrant {
         })?;
         self.give_pool_call_back(SIGN_IN, network);
         Ok(tokens.account)
+    }
+
+    async fn spend_trip(&self, trip: &Trip) -> Result<(), SignInError> {
+        match self.store.spend(&OnceKey::attempt(&trip.attempt), trip.ends_at).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(SignInError::Spent),
+            Err(problem) => {
+                tracing::warn!(error = %problem, "a sign-in cannot be finished");
+                Err(SignInError::Unavailable)
+            }
+        }
     }
 
     /// Finishes a grant's trip: claims the request for this code, exchanges it, stores the tokens. A repeated callback

@@ -157,6 +157,11 @@ pub fn away(answer: &Answer) -> Option<Url> {
     Some(link.attr("href").unwrap().parse().unwrap())
 }
 
+/// The `state` of a trip to the pool.
+pub fn state_of(away: &Url) -> String {
+    away.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned()
+}
+
 /// The path and query of one of our own URLs.
 pub fn local(url: &Url) -> String {
     assert!(url.as_str().starts_with(PUBLIC_URL), "{url}");

@@ -5,11 +5,7 @@ use serde_json::json;
 use url::Url;
 
 use super::app::*;
-use super::browser::{Browser, local, outcome, text};
-
-fn state_of(url: &Url) -> String {
-    url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned()
-}
+use super::browser::{Browser, local, outcome, state_of, text};
 
 /// CB-01: a missing, unknown or old state leads to a page and to no call.
 #[tokio::test]

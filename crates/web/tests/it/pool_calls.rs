@@ -7,10 +7,9 @@ use axum::http::{Request, StatusCode, header};
 use device_grant_dev_pool::Endpoint;
 use device_grant_domain::Settings;
 use tokio::task::JoinSet;
-use url::Url;
 
 use super::app::*;
-use super::browser::{Browser, away, outcome, text};
+use super::browser::{Browser, away, local, outcome, state_of, text};
 
 const GUESSER: [u8; 4] = [203, 0, 113, 9];
 const HOME: [u8; 4] = [198, 51, 100, 1];
@@ -51,10 +50,6 @@ async fn made_up_sign_in(app: &TestApp, address: [u8; 4]) -> Answer {
     browser.get(&format!("/callback?{}", encode(&[("code", "made-up"), ("state", &state_of(&away))]))).await
 }
 
-fn state_of(away: &Url) -> String {
-    away.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned()
-}
-
 /// UP-05: made-up codes of sign-ins reach the pool a few times and not any more; people elsewhere sign in.
 #[tokio::test]
 async fn made_up_sign_ins_do_not_use_the_pool_up() {
@@ -71,6 +66,23 @@ async fn made_up_sign_ins_do_not_use_the_pool_up() {
     assert!(text(&alice.sign_in().await, "#continue").is_some(), "elsewhere people sign in");
     app.advance(60);
     assert_eq!(made_up_sign_in(&app, GUESSER).await.status, StatusCode::FORBIDDEN, "and later there too");
+}
+
+/// CB-03, UP-05: a way back that is gone again and again asks the pool for nothing, and keeps nobody from signing in.
+#[tokio::test]
+async fn a_reloaded_sign_in_counts_nowhere() {
+    let app = with_limit().await;
+    let mut alice = Browser::alice(&app);
+    alice.address = Some(GUESSER.into());
+    let page = alice.get("/device").await;
+    let back = local(&alice.person.visit(&away(&page).unwrap()).await.unwrap());
+    for _ in 0..LIMIT + 2 {
+        assert_eq!(alice.get(&back).await.status, StatusCode::SEE_OTHER);
+    }
+    assert_eq!(calls(&app, Endpoint::Token), 1);
+    let mut bob = Browser::of(&app, "bob");
+    bob.address = Some(GUESSER.into());
+    assert!(text(&bob.sign_in().await, "#continue").is_some());
 }
 
 /// UP-05: the same for refresh tokens; a good one keeps, and counts nowhere.
