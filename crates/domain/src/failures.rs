@@ -14,7 +14,6 @@ use crate::network::Network;
 use crate::service::DeviceGrant;
 use crate::time::Timestamp;
 
-const WINDOW: Duration = Duration::from_mins(1);
 /// Networks that are counted at once. Beyond it a window admits without counting: memory is bounded, and no flood from
 /// many networks can lock others out.
 const MOST_NETWORKS: usize = 20_000;
@@ -61,7 +60,7 @@ impl VainTries {
             }
             let count = &mut window.networks.entry(network.to_owned()).or_insert([0; SLOTS])[slot(name)];
             if *count >= self.limit {
-                return Err(rest_of_window(now));
+                return Err(now.minute().1);
             }
             *count += 1;
             Ok(())
@@ -79,7 +78,7 @@ impl VainTries {
     }
 
     fn in_window<T>(&self, now: Timestamp, act: impl FnOnce(&mut Window) -> T) -> T {
-        let number = now.as_millis() / window_ms();
+        let (number, _) = now.minute();
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         if present.number != number {
             *present = Window { number, ..Window::default() };
@@ -91,14 +90,6 @@ impl VainTries {
 /// A name may be long, and is anything.
 fn slot(name: &str) -> usize {
     usize::from(digest(&SHA256, name.as_bytes()).as_ref()[0]) % SLOTS
-}
-
-fn window_ms() -> u64 {
-    u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn rest_of_window(now: Timestamp) -> Duration {
-    Duration::from_millis(window_ms() - now.as_millis() % window_ms())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Digest, SHA256, digest};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::{ClientId, DeviceCode, UserCode};
 use serde::{Deserialize, Serialize};
@@ -55,11 +55,15 @@ id! {
     CounterKey;
 }
 
+/// SHA-256 of `text`, kept apart from every other use of it by `label`.
+pub(crate) fn labelled_hash(label: &str, text: &str) -> Digest {
+    digest(&SHA256, format!("{label}\0{text}").as_bytes())
+}
+
 impl RequestId {
     /// The id of the request that `device_code` started.
     pub fn of(device_code: &DeviceCode) -> Self {
-        let labelled = [b"device-grant/request/1\0", device_code.expose().as_bytes()].concat();
-        Self(BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, &labelled)))
+        Self(BASE64_URL_SAFE_NO_PAD.encode(labelled_hash("device-grant/request/1", device_code.expose())))
     }
 }
 

@@ -4,12 +4,12 @@
 //! The seal of the origin does this beside its own work: the request's fixed parts are its associated data, and a hash of
 //! the user code lies inside. What changes with a transition (state, version, fence) is not bound.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::UserCode;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{About, Event};
+use crate::ids::labelled_hash;
 use crate::keyring::{OpenError, Purpose};
 use crate::network::Network;
 use crate::request::DeviceRequest;
@@ -106,6 +106,6 @@ fn fixed_parts(request: &DeviceRequest) -> Vec<u8> {
 }
 
 fn hashed(user_code: &UserCode) -> String {
-    let labelled = [b"device-grant/user-code/1\0", user_code.expose().as_bytes()].concat();
-    BASE64_URL_SAFE_NO_PAD.encode(&digest(&SHA256, &labelled).as_ref()[..16])
+    let hash = labelled_hash("device-grant/user-code/1", user_code.expose());
+    BASE64_URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
 }

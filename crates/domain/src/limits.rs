@@ -12,7 +12,6 @@ use device_grant_protocol::ClientId;
 use crate::client::DeviceClient;
 use crate::time::Timestamp;
 
-const WINDOW: Duration = Duration::from_mins(1);
 const CAPACITY: usize = 100_000;
 
 /// Starts per minute.
@@ -50,8 +49,7 @@ impl StartCounts {
 
     /// Counts one start, or says how long to wait.
     pub fn admit(&self, client: &DeviceClient, network: &str, now: Timestamp) -> Result<(), Duration> {
-        let window_ms = u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX);
-        let window = now.as_millis() / window_ms;
+        let (window, rest) = now.minute();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.window != window {
             *counts = Counts { window, ..Counts::default() };
@@ -61,7 +59,7 @@ impl StartCounts {
             || is_full(&counts.pairs, &pair, self.limits.per_client_and_network)
             || client.starts_per_minute.is_some_and(|most| is_full(&counts.clients, &client.id, most));
         if is_over {
-            return Err(Duration::from_millis(window_ms - now.as_millis() % window_ms));
+            return Err(rest);
         }
         add(&mut counts.networks, network.to_owned());
         add(&mut counts.pairs, pair);

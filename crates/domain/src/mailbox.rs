@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use device_grant_protocol::DeviceCode;
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
@@ -16,7 +15,7 @@ use hpke::{Deserializable, Kem, OpModeR, OpModeS, PskBundle, Serializable};
 use serde::{Deserialize, Serialize};
 
 use crate::entropy::{Entropy, bytes};
-use crate::ids::RequestId;
+use crate::ids::{RequestId, labelled_hash};
 use crate::keyring::{Keyring, OpenError, Purpose};
 
 type Kex = X25519HkdfSha256;
@@ -103,7 +102,7 @@ pub fn open(
 
 fn key_pair(device_code: &DeviceCode) -> (<Kex as Kem>::PrivateKey, <Kex as Kem>::PublicKey) {
     // The label keeps this apart from the hash under which the request is stored.
-    let material = digest(&SHA256, &[b"device-grant/mailbox/1\0", device_code.expose().as_bytes()].concat());
+    let material = labelled_hash("device-grant/mailbox/1", device_code.expose());
     <Kex as Kem>::derive_keypair(material.as_ref())
 }
 

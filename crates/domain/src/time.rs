@@ -32,6 +32,12 @@ impl Timestamp {
         self.0 / 1000
     }
 
+    /// The number of the minute that this moment lies in, and how much of it is left.
+    pub(crate) const fn minute(self) -> (u64, Duration) {
+        const MS: u64 = 60_000;
+        (self.0 / MS, Duration::from_millis(MS - self.0 % MS))
+    }
+
     /// How long after `earlier` this moment lies; zero if it does not. Replicas' clocks differ by a
     /// little, so a negative wait must never come out of a subtraction (HI-14).
     pub fn since(self, earlier: Self) -> Duration {

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::{ClientId, Nonce, PkceVerifier, Scope, State, UserCode};
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use url::Url;
 
 use crate::audit::{About, Event};
 use crate::entropy::{Entropy, bytes};
-use crate::ids::{AttemptId, RequestId};
+use crate::ids::{AttemptId, RequestId, labelled_hash};
 use crate::keyring::Purpose;
 use crate::network::Network;
 use crate::policy::{Prompt, SignInDemand, StepUp};
@@ -77,7 +76,7 @@ pub enum DepartureError {
 impl AttemptId {
     /// The trip that `state` belongs to.
     pub fn of_state(state: &str) -> Self {
-        let hash = digest(&SHA256, &[b"device-grant/attempt/1\0", state.as_bytes()].concat());
+        let hash = labelled_hash("device-grant/attempt/1", state);
         Self::from_stored(BASE64_URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
     }
 }

@@ -142,8 +142,7 @@ impl<'a> Registry<'a> {
 
     /// The registration of `id`.
     pub async fn find(self, id: &ClientId) -> Result<Option<Registration>, RegistryError> {
-        let record = self.records.record(RecordKind::Client, id.as_str()).await?;
-        Ok(record.map(|record| self.open(id, &record)).transpose()?.map(|stored| stored.registration))
+        Ok(self.stored(id).await?.map(|(stored, _)| stored.registration))
     }
 
     /// The clients with a secret that is good at `now` and hashed under the durable key `number`, or with a seal of that
@@ -151,8 +150,7 @@ impl<'a> Registry<'a> {
     pub async fn resting_on(self, number: u8, now: Timestamp) -> Result<Vec<ClientId>, RegistryError> {
         let mut resting = Vec::new();
         for id in self.index().await?.into_keys() {
-            let Some(record) = self.records.record(RecordKind::Client, id.as_str()).await? else { continue };
-            let stored = self.open(&id, &record)?;
+            let Some((stored, _)) = self.stored(&id).await? else { continue };
             let rests =
                 |secret: &StoredSecret| secret.key == number && secret.until.is_none_or(|until| now < until);
             if stored.sealed_with == number || stored.registration.secrets.iter().any(rests) {
@@ -165,8 +163,8 @@ impl<'a> Registry<'a> {
     /// Seals with the active key whatever is sealed with another one.
     pub async fn seal_anew(self) -> Result<(), RegistryError> {
         for id in self.index().await?.into_keys() {
-            let Some(record) = self.records.record(RecordKind::Client, id.as_str()).await? else { continue };
-            if self.open(&id, &record)?.sealed_with != self.keyring.active(Purpose::Durable) {
+            let Some((stored, _)) = self.stored(&id).await? else { continue };
+            if stored.sealed_with != self.keyring.active(Purpose::Durable) {
                 self.change(&id, |_| true).await?;
             }
         }
@@ -193,13 +191,12 @@ impl<'a> Registry<'a> {
             if !self.index().await?.contains_key(id) {
                 return Err(RegistryError::Unknown);
             }
-            let record = self.records.record(RecordKind::Client, id.as_str()).await?;
-            let record = record.ok_or(RegistryError::Unknown)?;
-            let mut registration = self.open(id, &record)?.registration;
+            let (Stored { mut registration, .. }, version) =
+                self.stored(id).await?.ok_or(RegistryError::Unknown)?;
             if !change(&mut registration) {
                 return Ok(());
             }
-            match self.put(id, &registration, record.version).await {
+            match self.put(id, &registration, version).await {
                 Err(RegistryError::Busy) => {}
                 done => return done,
             }
@@ -231,6 +228,12 @@ impl<'a> Registry<'a> {
             return Err(RegistryError::Busy);
         }
         self.change_index(|index| index.insert(id.clone(), replaces + 1)).await
+    }
+
+    /// What stands at `id`, its seal checked, and in which version.
+    async fn stored(self, id: &ClientId) -> Result<Option<(Stored, u64)>, RegistryError> {
+        let record = self.records.record(RecordKind::Client, id.as_str()).await?;
+        record.map(|record| Ok((self.open(id, &record)?, record.version))).transpose()
     }
 
     fn open(self, id: &ClientId, record: &Record) -> Result<Stored, RegistryError> {
