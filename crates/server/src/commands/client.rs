@@ -79,15 +79,14 @@ impl Desk {
     async fn list(&self) -> anyhow::Result<()> {
         let index = self.registry().index().await?;
         for id in index.keys() {
-            let registration = match self.registry().find(id).await {
-                Ok(Some(registration)) => registration,
-                Ok(None) => continue,
-                Err(problem) => {
-                    println!("{id}  NOT USABLE: {problem}");
-                    continue;
+            let client = match self.registry().find(id).await {
+                Ok(Some(registration)) => {
+                    self.registrations.client(id, &registration).map_err(anyhow::Error::from)
                 }
+                Ok(None) => continue,
+                Err(problem) => Err(problem.into()),
             };
-            match self.registrations.client(id, &registration) {
+            match client {
                 Ok(client) => println!("{id}  {}  {:?}", client.name, client.auth.methods()),
                 Err(problem) => println!("{id}  NOT USABLE: {problem}"),
             }

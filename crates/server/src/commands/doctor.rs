@@ -56,7 +56,7 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
 
 /// Whoever listens for other machines has a proxy on another one, and must name it.
 fn proxy(config: &Config) -> Option<Finding> {
-    let elsewhere = !config.network.listen.starts_with("127.") && !config.network.listen.starts_with("[::1]");
+    let elsewhere = config.network.listens_here_only() != Some(true);
     let is_loopback = |network: &ipnet::IpNet| network.addr().is_loopback();
     let unnamed = config.web.trusted_proxies.iter().all(is_loopback);
     let needed = config.settings.public_url.scheme() == "https";

@@ -1,6 +1,5 @@
 //! What works, and deserves a second look.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use url::Url;
@@ -9,8 +8,7 @@ use super::problem::Problems;
 use super::{KeyringSource, Network};
 
 pub(super) fn add(public_url: &Url, network: &Network, keyring: &KeyringSource, problems: &mut Problems) {
-    let here = network.listen.parse::<SocketAddr>().map_or(true, |address| address.ip().is_loopback());
-    if public_url.scheme() == "http" && !here {
+    if public_url.scheme() == "http" && network.listens_here_only() == Some(false) {
         problems.warnings.push(format!(
             "listen: plain http is for this machine, and {} takes requests from others: what they send can be read on the \
              way",

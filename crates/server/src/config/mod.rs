@@ -19,6 +19,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,6 +91,13 @@ pub(crate) struct Network {
     pub(crate) drain_delay: Duration,
     /// For open requests to finish.
     pub(crate) drain_timeout: Duration,
+}
+
+impl Network {
+    /// Whether only this machine can reach the address that it listens on; `None` where a name stands for it.
+    pub(crate) fn listens_here_only(&self) -> Option<bool> {
+        self.listen.parse::<SocketAddr>().ok().map(|address| address.ip().is_loopback())
+    }
 }
 
 /// How log lines look.
