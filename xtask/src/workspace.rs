@@ -1,6 +1,7 @@
 //! Where things lie.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -25,6 +26,27 @@ pub(crate) fn target() -> anyhow::Result<PathBuf> {
 /// Where the real parts are kept between runs.
 pub(crate) fn parts() -> anyhow::Result<PathBuf> {
     Ok(target()?.join("parts"))
+}
+
+/// The files below `directory` that are `wanted`, in order.
+pub(crate) fn files(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    paths.sort();
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            files.extend(self::files(&path, wanted)?);
+        } else if wanted(&path) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Whether `path` has this extension.
+pub(crate) fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|own| own == extension)
 }
 
 /// Whether there is a program of this name. Debian's servers lie in a directory that is not on everybody's path.

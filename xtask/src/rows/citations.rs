@@ -1,14 +1,16 @@
 //! Tests that the documents name, as `path::test`: they have to be there.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
+
+use crate::workspace::{self, has_extension};
 
 /// The citations in the documents below `root` that lead nowhere, with the document each.
 pub(super) fn broken(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut documents = vec![root.join("README.md"), root.join("SECURITY.md")];
-    markdown(&root.join("docs"), &mut documents)?;
+    documents.extend(workspace::files(&root.join("docs"), &|path| has_extension(path, "md"))?);
     let mut broken = Vec::new();
     for document in documents {
         let text =
@@ -24,24 +26,12 @@ pub(super) fn broken(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(broken)
 }
 
-fn markdown(directory: &Path, documents: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_dir() {
-            markdown(&path, documents)?;
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            documents.push(path);
-        }
-    }
-    Ok(())
-}
-
 fn cited(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter_map(|quoted| quoted.split_once("::")).filter(|(path, test)| {
-        let is_source = Path::new(path).extension().is_some_and(|extension| extension == "rs");
-        is_source && path.contains('/') && test.chars().all(|c| c == '_' || c.is_alphanumeric())
+        has_extension(Path::new(path), "rs")
+            && path.contains('/')
+            && test.chars().all(|c| c == '_' || c.is_alphanumeric())
     })
 }
 

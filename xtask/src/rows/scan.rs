@@ -1,18 +1,19 @@
 //! Finds the tests that name rows: in Rust a doc comment, in Go a comment, that starts with the ids.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 
 use super::TestsByRow;
+use crate::workspace::{self, has_extension};
 
 /// The tests of each row in `crates/` and `tests/`.
 pub(super) fn tests_by_row(root: &Path) -> anyhow::Result<TestsByRow> {
     let mut rows = TestsByRow::new();
     let mut files = Vec::new();
     for directory in ["crates", "tests"] {
-        source_files(&root.join(directory), &mut files)?;
+        files.extend(workspace::files(&root.join(directory), &is_source)?);
     }
     let mut suites = Vec::new();
     let mut texts = Vec::new();
@@ -33,6 +34,10 @@ pub(super) fn tests_by_row(root: &Path) -> anyhow::Result<TestsByRow> {
         }
     }
     Ok(rows)
+}
+
+fn is_source(path: &Path) -> bool {
+    has_extension(path, "rs") || path.to_string_lossy().ends_with("_test.go")
 }
 
 /// The id of a row (`TP-05`) that `text` starts with.
@@ -58,22 +63,6 @@ fn is_called(name: &str, suites: &[String]) -> bool {
     };
     let uses = |text: &String| text.match_indices(name).filter(|(at, _)| is_name(text, *at)).count();
     suites.iter().map(uses).sum::<usize>() > 1
-}
-
-fn source_files(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            source_files(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs")
-            || path.to_string_lossy().ends_with("_test.go")
-        {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// A function whose comment starts with rows.
