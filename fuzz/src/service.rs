@@ -1,16 +1,13 @@
 use std::sync::Arc;
 
 use device_grant_domain::client::{
-    Audience, ClientAuth, Clients, DeviceClient, Grants, KeySource, PoolBinding, PrivateKeyJwt, TokenSet,
+    Audience, ClientAuth, Clients, DeviceClient, KeySource, PoolBinding, PrivateKeyJwt,
 };
 use device_grant_domain::dpop::Dpop;
 use device_grant_domain::jws::SigningAlgorithm;
-use device_grant_domain::policy::Policies;
-use device_grant_domain::pool::PoolClient;
 use device_grant_domain::{Clock, DeviceGrant, Entropy, Keyring, Ports, Settings};
-use device_grant_protocol::AuthMethod;
 use device_grant_store_embedded::MemoryStore;
-use device_grant_testkit::{FixedClock, SeededEntropy, settings};
+use device_grant_testkit::{FixedClock, SeededEntropy, device_client, public_pool_client, settings};
 use device_grant_upstream::RemoteKeys;
 
 use crate::{Heard, Signer};
@@ -59,7 +56,7 @@ impl Default for Fixture {
             wrong_secret_limit: u32::MAX,
             vain_pool_call_limit: u32::MAX,
             unknown_code_limit: u32::MAX,
-            ..settings(PUBLIC_URL, service_client())
+            ..settings(PUBLIC_URL, public_pool_client("service"))
         };
         let service = DeviceGrant::new(ports, Arc::new(keyring), clients.clone(), settings);
         Self { service: Arc::new(service), pool, signer, clients }
@@ -73,25 +70,10 @@ impl Fixture {
     }
 }
 
-fn service_client() -> PoolClient {
-    PoolClient { client_id: "service".to_owned(), secret: None, auth_method: AuthMethod::None }
-}
-
 fn clients(signer: &Signer) -> [DeviceClient; 2] {
     let client = |id: &str, auth| DeviceClient {
-        id: id.parse().expect("it is a client_id"),
-        name: id.to_owned(),
-        auth,
-        pool_client: PoolBinding::Shared,
-        scopes: "openid profile".parse().expect("a good scope"),
-        default_scope: "openid".parse().expect("a good scope"),
-        extra_scopes: "".parse().expect("a good scope"),
-        token_set: TokenSet { id: true, refresh: true },
-        lifetime: None,
-        grants: Grants { device_code: true, refresh_token: true },
-        starts_per_minute: None,
-        policies: Policies::default(),
         dpop: Dpop::Optional,
+        ..device_client(id, auth, PoolBinding::Shared)
     };
     let method = PrivateKeyJwt {
         keys: KeySource::Registered(Arc::new(signer.key_set())),

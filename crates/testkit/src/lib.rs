@@ -1,6 +1,7 @@
 //! A clock that stands still, entropy from a seed, settings and the store suite: for tests only.
 
 mod balancer;
+mod clients;
 mod faulty_store;
 pub mod parts;
 mod settings;
@@ -8,6 +9,7 @@ pub mod store_suite;
 mod time;
 
 pub use balancer::TestBalancer;
+pub use clients::{device_client, public_pool_client};
 pub use faulty_store::{Call, FaultyStore, StoreFault};
 pub use settings::settings;
 pub use time::{FixedClock, SeededEntropy};

@@ -29,6 +29,8 @@ pub use service::Service;
 pub use television::{Answer, Authorization, Television};
 pub use world::World;
 
+/// What a device usually asks for: who it is, and tokens that outlive the browser's session.
+pub const SCOPE: &str = "openid profile offline_access";
 /// The pool's name in a browser.
 pub const POOL: &str = "pool.user-pool.test";
 /// The third origin on the way to the pool's sign-in.

@@ -14,6 +14,8 @@ use thirtyfour::common::log::LoggingPrefsLogLevel;
 use thirtyfour::prelude::*;
 use url::Url;
 
+use crate::Authorization;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A browser window of its own profile.
@@ -83,6 +85,13 @@ impl Person {
         self.click("#continue").await?;
         self.find("#authorize").await?;
         self.picture("confirm").await
+    }
+
+    /// Opens the page that a device names, signs in at the pool as `name`, and enters the code that the device shows.
+    pub async fn enter_code_as(&self, name: &str, shown: &Authorization) -> anyhow::Result<()> {
+        self.open(&shown.verification_uri).await?;
+        self.sign_in(name).await?;
+        self.enter_code(&shown.user_code).await
     }
 
     /// Presses a button or follows a link.

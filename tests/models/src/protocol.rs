@@ -12,7 +12,6 @@ use std::time::Duration;
 use device_grant_domain::mailbox::MailboxKey;
 use device_grant_domain::request::{DeviceRequest, RequestState, Standing, StateName, Transition};
 use device_grant_domain::{AttemptId, OpId, RequestId, Timestamp};
-use device_grant_protocol::DeviceCode;
 use stateright::{Model, Property};
 
 pub use worker::{Role, Step, Worker};
@@ -102,7 +101,6 @@ impl Stored {
 
     /// As the production code sees it.
     pub(crate) fn request(&self) -> DeviceRequest {
-        let code = DeviceCode::new("model");
         DeviceRequest {
             id: RequestId::from_stored("model"),
             client_id: "tv".parse().expect("a good client_id"),
@@ -113,7 +111,7 @@ impl Stored {
             interval: 0,
             mailbox: MailboxKey::from_bytes([0; 32]),
             dpop_jkt: None,
-            origin: code.expose().into(),
+            origin: Vec::new(),
             version: self.version,
             op: self.op.clone(),
             fence: self.fence,

@@ -10,16 +10,12 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use device_grant_dev_pool::{DevClient, DevPool, DevPoolConfig, LoopbackPool};
-use device_grant_domain::client::{
-    ClientAuth, ClientKeys, Clients, DeviceClient, Grants, PoolBinding, TokenSet,
-};
-use device_grant_domain::dpop::Dpop;
-use device_grant_domain::policy::Policies;
+use device_grant_domain::client::{ClientAuth, ClientKeys, Clients, DeviceClient, Grants, PoolBinding};
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::{Clock, DeviceGrant, Entropy, KeyMaterial, Keyring, Ports, Settings};
 use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_store_embedded::MemoryStore;
-use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy, settings};
+use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy, device_client, settings};
 use device_grant_upstream::{OidcPool, OidcPoolConfig, RemoteKeys};
 use device_grant_web::{Health, OnStoreFailure, SessionLimits, SignIn, WebConfig, router};
 use http_body_util::BodyExt;
@@ -331,19 +327,8 @@ fn pool_client(id: &str, secret: &str) -> PoolClient {
 
 fn clients() -> Vec<DeviceClient> {
     let client = |id: &str, name: &str, auth, pool_client| DeviceClient {
-        id: id.parse().unwrap(),
         name: name.to_owned(),
-        auth,
-        pool_client,
-        scopes: "openid profile email".parse().unwrap(),
-        default_scope: "openid".parse().unwrap(),
-        extra_scopes: "".parse().unwrap(),
-        token_set: TokenSet { id: true, refresh: true },
-        lifetime: None,
-        grants: Grants { device_code: true, refresh_token: true },
-        starts_per_minute: None,
-        policies: Policies::default(),
-        dpop: Dpop::Off,
+        ..device_client(id, auth, pool_client)
     };
     let secret = |post| ClientAuth::secret(&ClientSecret::new(SECRET), post);
     let barred = Grants { device_code: false, refresh_token: false };

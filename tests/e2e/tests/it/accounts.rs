@@ -1,9 +1,7 @@
 //! Sign-in and the device's grant go through different pool clients: the person must be the same all the same.
 
 use anyhow::ensure;
-use e2e::{Service, World};
-
-const SCOPE: &str = "openid profile offline_access";
+use e2e::{SCOPE, Service, World};
 
 /// What the person sees, and the error of the device's next poll.
 async fn approve(
@@ -15,9 +13,7 @@ async fn approve(
     let television = world.television(service, client_id)?;
     let authorization = television.start(SCOPE).await?;
     let person = world.person(story).await?;
-    person.open(&authorization.verification_uri).await?;
-    person.sign_in("alice").await?;
-    person.enter_code(&authorization.user_code).await?;
+    person.enter_code_as("alice", &authorization).await?;
     person.click("#authorize").await?;
     let outcome = person.outcome().await?;
     person.leave().await?;

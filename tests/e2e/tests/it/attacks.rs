@@ -1,19 +1,15 @@
 //! What another site, or a stranger with a link, can do to a person in a real browser.
 
 use anyhow::{Context as _, ensure};
-use e2e::{Attacker, Person, Service, World};
+use e2e::{Attacker, Person, SCOPE, Service, World};
 use serde_json::json;
 use thirtyfour::Key;
-
-const SCOPE: &str = "openid profile offline_access";
 
 /// A person who is signed in and asked to decide, and the device's next poll.
 async fn asked(world: &World, service: &Service, story: &str) -> anyhow::Result<(Person, String)> {
     let authorization = world.television(service, "tv")?.start(SCOPE).await?;
     let person = world.person(story).await?;
-    person.open(&authorization.verification_uri).await?;
-    person.sign_in("alice").await?;
-    person.enter_code(&authorization.user_code).await?;
+    person.enter_code_as("alice", &authorization).await?;
     Ok((person, authorization.user_code))
 }
 
@@ -50,9 +46,7 @@ async fn another_site_cannot_press_our_buttons() -> anyhow::Result<()> {
     let television = world.television(service, "tv")?;
     let authorization = television.start(SCOPE).await?;
     let person = world.person("forged").await?;
-    person.open(&authorization.verification_uri).await?;
-    person.sign_in("alice").await?;
-    person.enter_code(&authorization.user_code).await?;
+    person.enter_code_as("alice", &authorization).await?;
     let mut forms = Vec::new();
     for button in ["authorize", "deny"] {
         let fields = format!("return document.querySelector('#{button}').form.innerHTML");

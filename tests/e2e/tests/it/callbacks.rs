@@ -1,9 +1,7 @@
 //! Ways back from the pool that are not the person's own.
 
 use anyhow::{Context as _, ensure};
-use e2e::{Person, Service, World};
-
-const SCOPE: &str = "openid profile offline_access";
+use e2e::{Person, SCOPE, Service, World};
 
 /// Where a browser's page of ours would send it on to, as an attacker reads it there.
 async fn way_on(world: &World, service: &Service, person: &Person) -> anyhow::Result<String> {
@@ -69,9 +67,7 @@ async fn of_two_people_with_one_code_the_second_is_told() -> anyhow::Result<()> 
     let mut people = Vec::new();
     for name in ["alice", "bob"] {
         let person = world.person(&format!("one-code-{name}")).await?;
-        person.open(&authorization.verification_uri).await?;
-        person.sign_in(name).await?;
-        person.enter_code(&authorization.user_code).await?;
+        person.enter_code_as(name, &authorization).await?;
         people.push(person);
     }
     for (person, told) in people.iter().zip(["approved", "taken"]) {

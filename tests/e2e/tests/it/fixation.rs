@@ -3,11 +3,10 @@
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use e2e::{NEIGHBOUR, Person, Service, World};
+use e2e::{NEIGHBOUR, Person, SCOPE, Service, World};
 use serde_json::Value;
 use thirtyfour::Cookie;
 
-const SCOPE: &str = "openid profile offline_access";
 const SESSION: &str = "__Host-dg-session";
 const PAGE: &str = "__Host-dg-page";
 

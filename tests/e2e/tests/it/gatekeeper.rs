@@ -4,11 +4,10 @@ use std::net::Ipv4Addr;
 
 use anyhow::ensure;
 use device_grant_testkit::TestBalancer;
-use e2e::{Person, World, client_at};
+use e2e::{Person, SCOPE, World, client_at};
 use reqwest::header::HeaderMap;
 use thirtyfour::Key;
 
-const SCOPE: &str = "openid profile offline_access";
 const COOKIE: &str = "AWSELBAuthSessionCookie-0";
 
 /// Signs in at the balancer's own page, which it shows instead of `page`.

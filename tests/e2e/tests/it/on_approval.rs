@@ -1,9 +1,7 @@
 //! `web.sign_in = "on-approval"`: people sign in after they have authorized.
 
 use anyhow::ensure;
-use e2e::{Person, World};
-
-const SCOPE: &str = "openid profile offline_access";
+use e2e::{Person, SCOPE, World};
 
 /// How often the browser has been sent to the pool since this was last asked.
 async fn trips(world: &World, person: &Person) -> anyhow::Result<usize> {

@@ -1,10 +1,9 @@
 //! Addresses of ours that name an address of somebody else's.
 
 use anyhow::{Context as _, ensure};
-use e2e::{Attacker, Authorization, HOP, LOGIN, POOL, Person, Service, World};
+use e2e::{Attacker, Authorization, HOP, LOGIN, POOL, Person, SCOPE, Service, World};
 use url::Url;
 
-const SCOPE: &str = "openid profile offline_access";
 /// What other services call the place where they send a browser next.
 const NAMES: [&str; 10] = [
     "next",

@@ -1,10 +1,9 @@
 //! Ways back from the pool that are gone more than once, or for something else.
 
 use anyhow::{Context as _, ensure};
-use e2e::{Authorization, Person, Service, Television, World};
+use e2e::{Authorization, Person, SCOPE, Service, Television, World};
 use url::Url;
 
-const SCOPE: &str = "openid profile offline_access";
 const CODE_FIELD: &str = "input[name=user_code]";
 
 fn parameter(address: &Url, name: &str) -> anyhow::Result<String> {
@@ -82,9 +81,7 @@ async fn a_finished_trip_stays_as_it_ended() -> anyhow::Result<()> {
     let television = world.television(service, "tv")?;
     let authorization = television.start(SCOPE).await?;
     let person = world.person("replay").await?;
-    person.open(&authorization.verification_uri).await?;
-    person.sign_in("alice").await?;
-    person.enter_code(&authorization.user_code).await?;
+    person.enter_code_as("alice", &authorization).await?;
     person.click("#authorize").await?;
     tells_of_success(&person).await?;
     let [sign_in, grant] = <[Url; 2]>::try_from(ways_gone(service, &person).await?)
@@ -206,9 +203,7 @@ async fn a_state_finishes_only_what_it_was_made_for() -> anyhow::Result<()> {
     person.open(swapped(&grant, &sign_in)?.as_str()).await?;
     let refused = person.find("#error").await?.attr("data-status").await?;
     ensure!(refused.as_deref() == Some("403"), "{refused:?}");
-    person.open(&authorization.verification_uri).await?;
-    person.sign_in("alice").await?;
-    person.enter_code(&authorization.user_code).await?;
+    person.enter_code_as("alice", &authorization).await?;
     person.click("#authorize").await?;
     tells_of_success(&person).await?;
     person.leave().await?;

@@ -1,9 +1,7 @@
 //! A device's session is its own.
 
 use anyhow::{Context as _, ensure};
-use e2e::{Person, Television, World};
-
-const SCOPE: &str = "openid profile offline_access";
+use e2e::{Person, SCOPE, Television, World};
 
 /// Lets the signed-in person approve the television, and returns its refresh token.
 async fn approve(person: &Person, television: &Television) -> anyhow::Result<String> {

@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
-use e2e::{Person, World};
+use e2e::{Person, SCOPE, World};
 use serde_json::json;
 use thirtyfour::Key;
-
-const SCOPE: &str = "openid profile offline_access";
 
 /// TP-02, TP-07, UI-01, UI-11, CB-08, CB-14, SEC-04, SEC-05: from start to tokens with the pool on another site, polls on
 /// both replicas.
@@ -26,9 +24,7 @@ async fn a_television_logs_in_whichever_replica_its_polls_reach() -> anyhow::Res
     ensure!(replicas.len() == 2, "the polls reached only {replicas:?}");
 
     let person = world.person("login").await?;
-    person.open(&authorization.verification_uri).await?;
-    person.sign_in("alice").await?;
-    person.enter_code(&authorization.user_code).await?;
+    person.enter_code_as("alice", &authorization).await?;
     let page = person.text("main").await?;
     ensure!(page.contains("Living Room TV") && page.contains(&authorization.user_code), "{page}");
     let header = person.text("header").await?;
@@ -85,9 +81,7 @@ async fn a_denied_television_hears_it_at_every_poll() -> anyhow::Result<()> {
     let authorization = television.start(SCOPE).await?;
 
     let person = world.person("deny").await?;
-    person.open(&authorization.verification_uri).await?;
-    person.sign_in("bob").await?;
-    person.enter_code(&authorization.user_code).await?;
+    person.enter_code_as("bob", &authorization).await?;
     person.click("#deny").await?;
     ensure!(person.outcome().await? == "denied");
     person.leave().await?;
@@ -107,9 +101,7 @@ async fn enter_decides_nothing_and_a_click_does() -> anyhow::Result<()> {
     let television = world.television(service, "tv")?;
     let authorization = television.start(SCOPE).await?;
     let person = world.person("enter").await?;
-    person.open(&authorization.verification_uri).await?;
-    person.sign_in("alice").await?;
-    person.enter_code(&authorization.user_code).await?;
+    person.enter_code_as("alice", &authorization).await?;
 
     // Also gone as soon as the page is another one.
     let watch = "window.seen = []; for (const type of ['keydown', 'submit'])

@@ -155,6 +155,27 @@ impl PoolLink {
         }
         answer
     }
+
+    fn try_refresh(&self, token: &RefreshToken) -> Result<TokenResponse, RefreshError> {
+        if self.faults.pool_is_away() || self.faults.draw(&self.dice).is_some() {
+            return Err(RefreshError::Unavailable("away".to_owned()));
+        }
+        if self.pool.is_good(token.expose()) {
+            Ok(response(token.expose().to_owned()))
+        } else {
+            Err(RefreshError::Refused)
+        }
+    }
+
+    fn try_revoke(&self, token: &str) -> Result<(), RevokeError> {
+        if self.faults.pool_is_away() {
+            return Err(RevokeError::Unavailable("away".to_owned()));
+        }
+        if let Some(good) = self.pool.ledger().tokens.get_mut(token) {
+            *good = false;
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -177,24 +198,11 @@ impl UserPool for PoolLink {
         token: &RefreshToken,
         _: Option<&Scope>,
     ) -> Result<TokenResponse, RefreshError> {
-        if self.faults.pool_is_away() || self.faults.draw(&self.dice).is_some() {
-            return Err(RefreshError::Unavailable("away".to_owned()));
-        }
-        if self.pool.is_good(token.expose()) {
-            Ok(response(token.expose().to_owned()))
-        } else {
-            Err(RefreshError::Refused)
-        }
+        self.life.while_it_lasts(async { self.try_refresh(token) }).await
     }
 
     async fn revoke(&self, _: &PoolClient, token: &str, _: Option<&str>) -> Result<(), RevokeError> {
-        if self.faults.pool_is_away() {
-            return Err(RevokeError::Unavailable("away".to_owned()));
-        }
-        if let Some(good) = self.pool.ledger().tokens.get_mut(token) {
-            *good = false;
-        }
-        Ok(())
+        self.life.while_it_lasts(async { self.try_revoke(token) }).await
     }
 
     async fn end_session_url(&self, _: &PoolClient, _: &Url) -> Option<Url> {

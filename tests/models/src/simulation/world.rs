@@ -5,15 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use device_grant_domain::client::{
-    ClientAuth, ClientKeys, Clients, DeviceClient, Grants, KeysUnavailable, PoolBinding, TokenSet,
+    ClientAuth, ClientKeys, Clients, DeviceClient, KeysUnavailable, PoolBinding,
 };
-use device_grant_domain::dpop::Dpop;
 use device_grant_domain::jws::KeySet;
-use device_grant_domain::policy::Policies;
-use device_grant_domain::pool::PoolClient;
 use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, Keyring, Network, Ports, Settings, Timestamp};
-use device_grant_protocol::AuthMethod;
-use device_grant_testkit::{SeededEntropy, settings};
+use device_grant_testkit::{SeededEntropy, device_client, public_pool_client, settings};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
@@ -79,8 +75,8 @@ impl World {
     /// A world in which of a thousand calls `permille` go wrong.
     pub(crate) fn new(seed: u64, permille: u32) -> Arc<Self> {
         let entropy = SeededEntropy::new(seed);
-        let pool_client =
-            || PoolClient { client_id: CLIENT.to_owned(), secret: None, auth_method: AuthMethod::None };
+        let own = PoolBinding::Own(public_pool_client(CLIENT));
+        let service_client = public_pool_client("service");
         let world = Self {
             dice: Dice::of(seed),
             faults: Arc::new(Faults::new(permille)),
@@ -89,8 +85,11 @@ impl World {
             pool: Arc::default(),
             began: Instant::now(),
             keys: Keyring::fresh_material(&entropy),
-            clients: Arc::new([client(pool_client())].into_iter().collect()),
-            settings: Settings { lifetime: LIFETIME, ..settings("https://login.example.com", pool_client()) },
+            clients: Arc::new([device_client(CLIENT, ClientAuth::None, own)].into_iter().collect()),
+            settings: Settings {
+                lifetime: LIFETIME,
+                ..settings("https://login.example.com", service_client)
+            },
             replicas: Mutex::default(),
         };
         let replicas = (0..REPLICAS).map(|_| Some(world.replica())).collect();
@@ -171,23 +170,4 @@ impl World {
 /// Where person `number` is.
 pub(crate) fn network(number: u32) -> Network {
     Network::of(Ipv4Addr::from(number + (10 << 24)).into())
-}
-
-fn client(pool_client: PoolClient) -> DeviceClient {
-    let scope = |text: &str| text.parse().expect("a good scope");
-    DeviceClient {
-        id: CLIENT.parse().expect("a good client_id"),
-        name: "Living Room TV".to_owned(),
-        auth: ClientAuth::None,
-        pool_client: PoolBinding::Own(pool_client),
-        scopes: scope("openid offline_access"),
-        default_scope: scope("openid"),
-        extra_scopes: scope(""),
-        token_set: TokenSet { id: true, refresh: true },
-        lifetime: None,
-        grants: Grants { device_code: true, refresh_token: true },
-        starts_per_minute: None,
-        policies: Policies::default(),
-        dpop: Dpop::Off,
-    }
 }
