@@ -26,6 +26,7 @@ pub mod policy;
 mod poll;
 pub mod pool;
 pub mod records;
+mod refreshes;
 pub mod request;
 mod service;
 mod start;

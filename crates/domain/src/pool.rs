@@ -99,7 +99,7 @@ pub enum ExchangeError {
 }
 
 /// Why a refresh brought nothing.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum RefreshError {
     /// The pool's own `invalid_grant`, and nothing else (RT-05).
     #[error("the pool refuses the refresh token")]

@@ -20,6 +20,7 @@ use crate::limits::{StartCounts, StartLimits};
 use crate::pace::PaceBook;
 use crate::pool::{PoolClient, UserPool};
 use crate::records::RecordStore;
+use crate::refreshes::Refreshes;
 use crate::store::{Consistency, RequestStore};
 use crate::tally::Tally;
 use crate::time::{Clock, Timestamp};
@@ -136,6 +137,7 @@ pub struct DeviceGrant {
     pub(crate) starts: StartCounts,
     pub(crate) tally: Tally,
     pub(crate) key_watch: KeyWatch,
+    pub(crate) refreshes: Refreshes,
 }
 
 /// The doors to the world outside.
@@ -167,6 +169,7 @@ impl DeviceGrant {
             starts: StartCounts::new(settings.start_limits),
             tally: Tally::default(),
             key_watch: KeyWatch::default(),
+            refreshes: Refreshes::default(),
             store,
             records,
             pool,

@@ -1,5 +1,6 @@
 //! Tokens on their way to the device: hand-over, refresh (RFC 6749 section 6) and revocation (RFC 7009).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
@@ -95,7 +96,7 @@ impl DeviceGrant {
 
     /// Refreshes for an authenticated client.
     pub async fn refresh(
-        &self,
+        self: &Arc<Self>,
         client: &DeviceClient,
         asked: (&RefreshToken, Option<&Scope>),
         proof: Option<&Proof>,
@@ -114,7 +115,7 @@ impl DeviceGrant {
     /// One call to the pool, never a second (RT-04). A refresh token that is bound to a key is good with a fresh proof of
     /// that key only, and so is the next one (DP-10).
     async fn try_refresh(
-        &self,
+        self: &Arc<Self>,
         client: &DeviceClient,
         (token, scope): (&RefreshToken, Option<&Scope>),
         proof: Option<&Proof>,
@@ -144,7 +145,7 @@ impl DeviceGrant {
             RefreshRefusal::Unavailable
         })??;
         self.reserve_pool_call(client.id.as_str(), network).map_err(RefreshRefusal::TooMany)?;
-        match self.pool.refresh(self.pool_client(client), &token, scope).await {
+        match self.refresh_at_pool(self.pool_client(client), &token, scope).await {
             Ok(mut response) => {
                 self.give_pool_call_back(client.id.as_str(), network);
                 if let Some(number) = old_key {

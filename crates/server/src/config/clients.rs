@@ -97,6 +97,14 @@ fn with_auth(
     let policies = policies(settings, service, problems);
     let dpop = dpop(settings, auth.as_ref(), problems);
     let id = id?;
+    let refreshes = grants.refresh_token && token_set.is_some_and(|set| set.refresh);
+    let is_bound = dpop == Dpop::Required || service.flag("upstream.rotates_refresh_tokens");
+    if matches!(auth, Some(ClientAuth::None)) && refreshes && !is_bound {
+        problems.warnings.push(format!(
+            "client \"{id}\": nobody notices when a copy of its refresh token is used. Let the pool rotate refresh tokens and set \
+             upstream.rotates_refresh_tokens, or set client.dpop = \"required\", or leave REFRESH out of client.token_set"
+        ));
+    }
     Some(DeviceClient {
         name: settings.text("client.name").unwrap_or(id.as_str()).to_owned(),
         id,

@@ -159,6 +159,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("upstream.authorize_params", Kind::Map, "Further parameters of every trip to the pool, such as `{ identity_provider = \"COGNITO\" }`."),
     Key::new("upstream.account_claim", Kind::Text, "The claim that names one person across two clients of the pool. `sub` unless the pool gives pairwise subjects (Entra: `oid`).")
         .text("sub"),
+    Key::new("upstream.rotates_refresh_tokens", Kind::Flag, "Whether the pool gives a new refresh token at each refresh and notices when an old one comes again (Keycloak: Revoke Refresh Token; Cognito: refresh token rotation). Where it does not, nothing notices a public client's refresh token that somebody has copied, and the start says so, unless the client demands DPoP (RFC 9700 section 4.14.2).").flag(false),
     Key::new("upstream.leeway_s", Kind::Whole(0, 300), "How far other clocks may be from ours, in seconds, when the times in an ID token of the pool, or in a device's client assertion or DPoP proof, are checked. One number for all of them.")
         .whole(60),
     Key::new("upstream.timeout_s", Kind::Whole(1, 15), "The longest a call of the pool may take, in seconds.").whole(10),

@@ -129,7 +129,12 @@ impl Registrations {
         codes::check_registered(&self.0, &settings, &mut problems);
         let client = clients::registered(&settings, &self.0, registration, &mut problems);
         match client {
-            Some(client) if problems.list.is_empty() => Ok(client),
+            Some(client) if problems.list.is_empty() => {
+                for warning in &problems.warnings {
+                    tracing::warn!("{warning}");
+                }
+                Ok(client)
+            }
             _ => Err(problems.into()),
         }
     }

@@ -23,6 +23,7 @@ public_url = "https://login.example.com"
 [upstream]
 issuer = "https://pool.example.com/a"
 client_id = "device-grant"
+rotates_refresh_tokens = true
 [[client]]
 id = "tv"
 auth_method = "none"

@@ -23,6 +23,7 @@ mod poll;
 mod pool_calls;
 mod races;
 mod refresh;
+mod refresh_races;
 mod registry;
 mod sample_way;
 mod secret_guessing;

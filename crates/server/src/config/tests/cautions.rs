@@ -46,3 +46,17 @@ fn plain_http_beyond_this_machine_is_told_of() {
     assert_eq!(with_listen("127.0.0.1:8080"), Vec::<String>::new());
     assert_eq!(with_listen("[::1]:8080"), Vec::<String>::new());
 }
+
+/// RT-08: a public client whose refresh tokens are bound by nothing is told of (RFC 9700 section 4.14.2).
+#[test]
+fn refresh_tokens_that_anybody_may_copy_are_told_of() {
+    let unbound = GOOD.replace("rotates_refresh_tokens = true\n", "");
+    let told = good(&unbound).warnings;
+    assert!(told.len() == 1 && told[0].contains("client \"tv\"") && told[0].contains("dpop"), "{told:?}");
+    for bound in ["dpop = \"required\"", "token_set = \"ACCESS\""] {
+        assert_eq!(good(&format!("{unbound}{bound}\n")).warnings, Vec::<String>::new(), "{bound}");
+    }
+    assert_eq!(good(GOOD).warnings, Vec::<String>::new());
+    let proven = unbound.replace("auth_method = \"none\"", "secret = \"sixteen-letters!\"");
+    assert_eq!(good(&proven).warnings, Vec::<String>::new(), "a client with a secret has to show it");
+}

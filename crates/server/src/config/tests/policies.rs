@@ -65,7 +65,7 @@ fn wrong_policies_are_told() {
     ] {
         let told = policies(lines);
         assert_eq!(told.len(), 1, "{told:#?}");
-        assert!(told[0].starts_with(&format!("f.toml:10: {expected}")), "{}", told[0]);
+        assert!(told[0].starts_with(&format!("f.toml:11: {expected}")), "{}", told[0]);
     }
     assert!(
         only_problem(&format!("{GOOD}policies = 1\n"), &[])
