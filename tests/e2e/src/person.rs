@@ -99,6 +99,15 @@ impl Person {
         self.find(selector).await?.click().await.with_context(|| format!("{selector} cannot be pressed"))
     }
 
+    /// Presses a button or follows a link, and waits until the page that had it is gone: whoever goes elsewhere next would
+    /// otherwise race with what the press began.
+    pub async fn click_and_leave(&self, selector: &str) -> anyhow::Result<()> {
+        let pressed = self.find(selector).await?;
+        pressed.click().await.with_context(|| format!("{selector} cannot be pressed"))?;
+        let gone = pressed.wait_until().wait(PATIENCE, Duration::from_millis(100)).stale().await;
+        gone.with_context(|| format!("{selector} leads nowhere"))
+    }
+
     /// What the last page says of the request: `approved`, `denied`, ….
     pub async fn outcome(&self) -> anyhow::Result<String> {
         let outcome = self.find("#outcome").await?.attr("data-outcome").await?;

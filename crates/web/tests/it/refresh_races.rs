@@ -12,7 +12,7 @@ use super::browser::{Browser, outcome};
 
 const AT_ONCE: usize = 5;
 
-fn form<'a>(token: &'a str) -> [(&'a str, &'a str); 3] {
+fn form(token: &str) -> [(&str, &str); 3] {
     [("grant_type", "refresh_token"), ("client_id", TV), ("refresh_token", token)]
 }
 

@@ -28,7 +28,7 @@ async fn somebody_elses_trip_ends_in_no_other_browser() -> anyhow::Result<()> {
     attacker.find("input[name=user_code]").await?;
     // Signed in with us and not at the pool any more, the attacker's trip stops at the pool's door.
     attacker.open(&world.pool.endpoint("logout")).await?;
-    attacker.click("#kc-logout").await?;
+    attacker.click_and_leave("#kc-logout").await?;
     attacker.open(&authorization.verification_uri).await?;
     attacker.enter_code(&authorization.user_code).await?;
     attacker.click("#authorize").await?;

@@ -174,7 +174,7 @@ async fn ways_out(
     }
     person.open(&format!("{}/device", service.origin())).await?;
     press_with_more(person, "#sign-out", evil).await?;
-    person.click("#kc-logout").await?;
+    person.click_and_leave("#kc-logout").await?;
     person.find("#username").await?;
     is_at_home(world, person, "the sign-out").await
 }

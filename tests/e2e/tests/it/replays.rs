@@ -99,7 +99,7 @@ async fn a_finished_trip_stays_as_it_ended() -> anyhow::Result<()> {
 
     person.open(&authorization.verification_uri).await?;
     person.click("#sign-out").await?;
-    person.click("#kc-logout").await?;
+    person.click_and_leave("#kc-logout").await?;
     person.find("#username").await?;
     person.open(grant.as_str()).await?;
     tells_of_success(&person).await?;

@@ -28,7 +28,7 @@ async fn refresh_works_after_the_browser_has_signed_out() -> anyhow::Result<()> 
 
     person.open(&page).await?;
     person.click("#sign-out").await?;
-    person.click("#kc-logout").await?;
+    person.click_and_leave("#kc-logout").await?;
     person.open(&page).await?;
     person.find("#username").await?;
     person.leave().await?;
