@@ -50,6 +50,7 @@ impl Default for Fixture {
             client_keys: Arc::new(RemoteKeys::new([], clock.clone(), &entropy).expect("no address is wrong")),
             clock,
             entropy,
+            observer: Arc::new(()),
         };
         // The clock stands still: no count of what came in vain ever starts anew.
         let settings = Settings {

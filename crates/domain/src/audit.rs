@@ -37,6 +37,10 @@ pub(crate) enum Event {
     Refresh,
     /// A token was given up.
     Revoke,
+    /// A poll that could not be decided. Only counted: it would be a line for every device.
+    Poll,
+    /// A poll went on with a code whose holder had not come back. Only counted: the log has its own line.
+    TakeOver,
 }
 
 impl Event {
@@ -53,6 +57,8 @@ impl Event {
             Self::Failure => "failure",
             Self::Refresh => "refresh",
             Self::Revoke => "revoke",
+            Self::Poll => "poll",
+            Self::TakeOver => "take_over",
         }
     }
 }
@@ -94,13 +100,20 @@ macro_rules! line {
 }
 
 impl DeviceGrant {
-    /// Writes a line.
+    /// Counts what leaves no line.
+    pub(crate) fn count(&self, event: Event, outcome: &'static str, client: &ClientId) {
+        self.observer.happened(event.name(), outcome, Some(client));
+    }
+
+    /// Writes a line, and counts it.
     pub(crate) fn audit(&self, event: Event, outcome: &'static str, about: About<'_>) {
+        self.observer.happened(event.name(), outcome, about.client);
         line!(tracing::Level::INFO, self, event, outcome, about);
     }
 
-    /// Writes a line that somebody should look at.
+    /// Writes a line that somebody should look at, and counts it.
     pub(crate) fn audit_alarm(&self, event: Event, outcome: &'static str, about: About<'_>) {
+        self.observer.happened(event.name(), outcome, about.client);
         line!(tracing::Level::WARN, self, event, outcome, about);
     }
 

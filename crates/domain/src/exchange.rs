@@ -177,6 +177,7 @@ impl DeviceGrant {
         if self.commit(&transition).await.is_err() {
             return;
         }
+        self.count(Event::TakeOver, "begun", &request.client_id);
         let request = request.after(&transition);
         let settled = if let Some(claimed) = claimed {
             self.settle(&request, &claimed).await

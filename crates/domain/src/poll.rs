@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use device_grant_protocol::{DeviceCode, TokenResponse};
 
+use crate::audit::Event;
 use crate::client::DeviceClient;
 use crate::dpop::{Proof, ProofError};
 use crate::ids::RequestId;
@@ -52,6 +53,7 @@ impl DeviceGrant {
             Ok(outcome) => outcome,
             Err(unavailable) => {
                 tracing::warn!(request = %id, error = %unavailable, "a poll cannot be decided");
+                self.count(Event::Poll, "undecided", &client.id);
                 PollOutcome::Undecidable(self.interval(&id))
             }
         }
@@ -76,6 +78,7 @@ impl DeviceGrant {
         let now = self.now();
         // Whoever tries codes there costs reads; a device beside them loses nothing by waiting.
         if self.unknown_codes.reserve(client.id.as_str(), network, now).is_err() {
+            self.count(Event::Poll, "too_many_unknown_codes", &client.id);
             return Ok(PollOutcome::Undecidable(self.interval(id)));
         }
         let read = self.read_for(client, id, now).await;

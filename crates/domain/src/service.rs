@@ -17,6 +17,7 @@ use crate::ids::OpId;
 use crate::keyring::Keyring;
 use crate::keys::KeyWatch;
 use crate::limits::{StartCounts, StartLimits};
+use crate::observer::Observer;
 use crate::pace::PaceBook;
 use crate::pool::{PoolClient, UserPool};
 use crate::records::RecordStore;
@@ -130,6 +131,7 @@ pub struct DeviceGrant {
     /// Work that outlives the answer it was begun for; waited for at shutdown.
     pub tasks: TaskTracker,
     pub(crate) client_keys: Arc<dyn ClientKeys>,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) wrong_secrets: VainTries,
     pub(crate) vain_pool_calls: VainTries,
     pub(crate) unknown_codes: VainTries,
@@ -154,12 +156,14 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Whoever counts for the operators.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl DeviceGrant {
     /// A service with nothing in its memory yet.
     pub fn new(ports: Ports, keyring: Arc<Keyring>, clients: Arc<Clients>, settings: Settings) -> Self {
-        let Ports { store, records, pool, client_keys, clock, entropy } = ports;
+        let Ports { store, records, pool, client_keys, clock, entropy, observer } = ports;
         Self {
             tasks: TaskTracker::new(),
             wrong_secrets: VainTries::new(settings.wrong_secret_limit),
@@ -174,6 +178,7 @@ impl DeviceGrant {
             records,
             pool,
             client_keys,
+            observer,
             clock,
             entropy,
             keyring,

@@ -26,6 +26,17 @@ struct Counts {
     groups: usize,
 }
 
+/// What decides how long new codes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guessing {
+    /// Codes that are live, over all replicas.
+    pub live_codes: u32,
+    /// Guesses that have missed in the last code life, over all replicas.
+    pub missed: u32,
+    /// Groups by which new codes are longer than configured.
+    pub longer_by: usize,
+}
+
 /// One count, in windows of a code's life.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
@@ -95,6 +106,12 @@ impl DeviceGrant {
     pub(crate) fn is_under_attack(&self) -> bool {
         let (codes, missed) = self.recent();
         missed > self.settings.guess_limits.per_account && !is_enough(&self.settings.user_code, missed, codes)
+    }
+
+    /// What this replica last knew of guesses.
+    pub fn guessing(&self) -> Guessing {
+        let (live_codes, missed) = self.recent();
+        Guessing { live_codes, missed, longer_by: self.tally.lock().groups }
     }
 
     /// How many codes are live and how many guesses have missed.

@@ -103,12 +103,13 @@ impl DeviceGrant {
         network: Network,
     ) -> Result<TokenResponse, RefreshRefusal> {
         let refreshed = self.try_refresh(client, asked, proof, network).await;
-        let outcome = match &refreshed {
-            Err(RefreshRefusal::InvalidGrant) => "invalid_grant",
-            Err(RefreshRefusal::TooMany(_)) => "too_many",
-            _ => return refreshed,
-        };
-        self.audit(Event::Refresh, outcome, About::client(client, network));
+        let told = |outcome| self.audit(Event::Refresh, outcome, About::client(client, network));
+        match &refreshed {
+            Ok(_) => self.count(Event::Refresh, "refreshed", &client.id),
+            Err(RefreshRefusal::InvalidGrant) => told("invalid_grant"),
+            Err(RefreshRefusal::TooMany(_)) => told("too_many"),
+            Err(_) => {}
+        }
         refreshed
     }
 

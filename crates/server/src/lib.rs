@@ -7,6 +7,7 @@ mod config;
 pub mod fuzzing;
 mod keyring_file;
 mod listen;
+mod metrics;
 mod registered;
 mod telemetry;
 mod television;

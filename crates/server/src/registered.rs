@@ -110,6 +110,7 @@ mod tests {
 
     use super::*;
     use crate::config::{self, Environment};
+    use crate::metrics::Metrics;
     use crate::wiring::{self, Store};
 
     fn known() -> (Arc<DeviceGrant>, Registered) {
@@ -126,7 +127,8 @@ mod tests {
         let pool = wiring::pool(config.pool).unwrap();
         let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
         let clients = Clients::and_others(config.clients);
-        let service = wiring::service(&store, pool, keys, clients, config.settings).unwrap();
+        let service =
+            wiring::service(&store, pool, keys, clients, config.settings, &Metrics::default()).unwrap();
         let registered = Registered::new(config.registrations.unwrap(), &service);
         (service, registered)
     }

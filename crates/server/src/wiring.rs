@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use device_grant_domain::client::{Clients, DeviceClient};
+use device_grant_domain::pool::UserPool;
 use device_grant_domain::records::RecordStore;
 use device_grant_domain::store::RequestStore;
 use device_grant_domain::{
@@ -16,6 +17,7 @@ use device_grant_upstream::{Alb, AlbConfig, OidcPool, OidcPoolConfig, RemoteKeys
 
 use crate::config::{KeyringSource, StoreConfig, Table};
 use crate::keyring_file;
+use crate::metrics::{Measured, Metrics};
 
 /// An open store.
 pub(crate) enum Store {
@@ -138,15 +140,17 @@ pub(crate) fn service(
     keys: Vec<KeyMaterial>,
     clients: Clients,
     settings: Settings,
+    metrics: &Metrics,
 ) -> anyhow::Result<Arc<DeviceGrant>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ports = Ports {
-        store: store.port(),
-        records: store.records(),
-        pool,
+        store: Arc::new(Measured { inner: store.port(), calls: metrics.store.clone() }),
+        records: Arc::new(Measured { inner: store.records(), calls: metrics.store.clone() }),
+        pool: Arc::new(Measured { inner: pool as Arc<dyn UserPool>, calls: metrics.pool.clone() }),
         client_keys: Arc::new(client_keys(clients.all().iter().map(|client| &**client))?),
         clock,
         entropy: Arc::new(SystemEntropy),
+        observer: Arc::new(metrics.clone()),
     };
     let keyring = Arc::new(Keyring::new(keys)?);
     Ok(Arc::new(DeviceGrant::new(ports, keyring, Arc::new(clients), settings)))

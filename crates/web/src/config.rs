@@ -20,6 +20,8 @@ pub struct WebConfig {
     pub sign_in: SignIn,
     /// How long a browser's session lasts.
     pub sessions: SessionLimits,
+    /// How long a body may take to arrive (HI-02).
+    pub body_timeout: Duration,
 }
 
 impl WebConfig {

@@ -13,7 +13,7 @@ use device_grant_protocol::{ErrorCode, ErrorResponse, FormError};
 use crate::nonce::hand_out;
 
 /// Seconds a device is asked to wait when something of ours or of the pool is away.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// An OAuth error with its status and headers.
 #[derive(Debug)]
@@ -73,6 +73,11 @@ impl OAuthError {
 
     pub(crate) fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
+    }
+
+    /// The body did not arrive in time (HI-02).
+    pub(crate) fn slow_body() -> Self {
+        Self { status: StatusCode::REQUEST_TIMEOUT, ..Self::invalid_request("the body came too slowly") }
     }
 
     fn too_many(wait: Duration, words: impl Into<std::borrow::Cow<'static, str>>) -> Self {
@@ -160,7 +165,10 @@ impl From<RevokeRefusal> for OAuthError {
 
 impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
+        let error = self.body.error;
         let mut response = (self.status, Json(self.body)).into_response();
+        // For whoever counts answers.
+        response.extensions_mut().insert(error);
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             // CA-05: any 401 carries a challenge (RFC 9110 section 11.6.1).

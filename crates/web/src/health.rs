@@ -49,7 +49,8 @@ impl Health {
         }
     }
 
-    pub(crate) fn store_problem(&self) -> Option<String> {
+    /// What the last check of the store found, in words for an operator.
+    pub fn store_problem(&self) -> Option<String> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -1,10 +1,12 @@
 //! The HTTP face: router, extractors, handlers, pages, layers.
 
+mod body;
 mod config;
 mod cookies;
 mod error;
 mod extract;
 mod health;
+mod load;
 mod nonce;
 mod pages;
 mod person;
@@ -16,4 +18,5 @@ mod visit;
 
 pub use config::{OnStoreFailure, SessionLimits, SignIn, WebConfig};
 pub use health::Health;
+pub use load::{Lane, Load};
 pub use router::router;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
@@ -15,29 +15,29 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
+use crate::body;
 use crate::config::WebConfig;
+use crate::error::RETRY_AFTER;
 use crate::health::Health;
+use crate::load::{Lane, Load};
 use crate::pages::Problem;
 use crate::routes::{assets, callback, device, device_authorization, done, health, metadata, revoke, token};
 use crate::state::AppState;
 use crate::transport;
 
-/// The most bytes a body may have.
-const MAX_BODY: usize = 32 * 1024;
 /// The longest a request may take: longer than an exchange with every retry of the writes around it.
 const DEADLINE: Duration = Duration::from_secs(75);
 
 /// Every endpoint of the service.
-pub fn router(service: Arc<DeviceGrant>, health: Arc<Health>, config: WebConfig) -> Router {
-    let state = AppState::new(service, health, config);
+pub fn router(service: Arc<DeviceGrant>, health: Arc<Health>, load: Arc<Load>, config: WebConfig) -> Router {
+    let state = AppState::new(service, (health, load), config);
     let common = ServiceBuilder::new()
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
-        ))
-        .layer(DefaultBodyLimit::max(MAX_BODY));
+        ));
     devices(&state)
         .merge(people(&state))
         .merge(operators())
@@ -55,6 +55,7 @@ fn devices(state: &AppState) -> Router<AppState> {
         .route("/token", only_post(post(token::post)))
         .route("/revoke", only_post(post(revoke::post)))
         .layer(from_fn(device_deadline))
+        .layer(from_fn_with_state(state.clone(), body::of_devices))
         .layer(from_fn(no_store))
         .route("/.well-known/oauth-authorization-server", only_get(get(metadata::get)))
         .layer(from_fn_with_state(state.clone(), transport::for_devices))
@@ -75,7 +76,9 @@ fn people(state: &AppState) -> Router<AppState> {
         .route("/device/sign-out", only_post(post(device::sign_out)))
         .route("/callback", only_get(get(callback::get).head(callback::head)))
         .layer(from_fn_with_state(state.clone(), same_origin))
+        .layer(from_fn_with_state(state.clone(), a_place))
         .layer(from_fn_with_state(state.clone(), person_deadline))
+        .layer(from_fn_with_state(state.clone(), body::of_people))
         .layer(CatchPanicLayer::custom(broken))
         .route("/device/assets/style.css", only_get(get(assets::style)))
         .route("/device/assets/icon.svg", only_get(get(assets::icon)))
@@ -126,6 +129,21 @@ async fn person_deadline(
 ) -> Response<axum::body::Body> {
     let answer = tokio::time::timeout(DEADLINE, next.run(request)).await;
     answer.unwrap_or_else(|_| state.pages.problem(Problem::Unavailable))
+}
+
+/// Whoever finds no place is told so at once.
+async fn a_place(
+    State(state): State<AppState>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response<axum::body::Body> {
+    let lane = if request.uri().path() == "/callback" { Lane::Pool } else { Lane::People };
+    let Some(_place) = state.load.enter(lane) else {
+        let mut page = state.pages.problem(Problem::Busy);
+        page.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER.as_secs().into());
+        return page;
+    };
+    next.run(request).await
 }
 
 /// UI-08: only our own pages send forms here. What a browser says of where a form comes from must be our public origin,

@@ -7,6 +7,7 @@ use device_grant_domain::DeviceGrant;
 use crate::config::WebConfig;
 use crate::cookies::CookieNames;
 use crate::health::Health;
+use crate::load::Load;
 use crate::pages::Pages;
 
 /// What every handler has at hand.
@@ -16,6 +17,7 @@ pub(crate) struct AppState(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) service: Arc<DeviceGrant>,
     pub(crate) health: Arc<Health>,
+    pub(crate) load: Arc<Load>,
     pub(crate) config: WebConfig,
     pub(crate) pages: Pages,
     pub(crate) cookies: CookieNames,
@@ -24,12 +26,16 @@ pub(crate) struct Shared {
 }
 
 impl AppState {
-    pub(crate) fn new(service: Arc<DeviceGrant>, health: Arc<Health>, config: WebConfig) -> Self {
+    pub(crate) fn new(
+        service: Arc<DeviceGrant>,
+        (health, load): (Arc<Health>, Arc<Load>),
+        config: WebConfig,
+    ) -> Self {
         let secure = service.settings.public_url.scheme() == "https";
         let pages = Pages::new(config.service_name.clone(), secure);
         let cookies = CookieNames::new(secure);
         let told_of_plain_http = AtomicBool::new(false);
-        Self(Arc::new(Shared { service, health, config, pages, cookies, told_of_plain_http }))
+        Self(Arc::new(Shared { service, health, load, config, pages, cookies, told_of_plain_http }))
     }
 }
 

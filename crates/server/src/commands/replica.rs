@@ -11,11 +11,13 @@ use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
 use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, SystemClock, SystemEntropy, TALLY_PERIOD, bytes};
 use device_grant_upstream::OidcPool;
-use device_grant_web::{Health, SignIn, WebConfig, router};
+use device_grant_web::{Health, Load, SignIn, WebConfig, router};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Network};
+use crate::listen::Connections;
+use crate::metrics::{Metrics, ReplicaState};
 use crate::registered::{self, Registered};
 use crate::wiring::{self, Store};
 use crate::{keyring_file, listen};
@@ -25,6 +27,8 @@ const POOL_LOOK: Duration = Duration::from_secs(5);
 /// What is still under way when the last connection has ended. Orchestrators kill after half a minute in all; a cut-off
 /// exchange is taken over by its device's next poll.
 const LAST_TASKS: Duration = Duration::from_secs(3);
+/// Scrapers are few.
+const METRICS_CONNECTIONS: usize = 32;
 const SWEEP: Duration = Duration::from_mins(1);
 
 /// Everything that serves.
@@ -35,6 +39,7 @@ pub(super) struct Replica {
     pub(super) web: WebConfig,
     pub(super) network: Network,
     pub(super) account_claim: String,
+    metrics: Metrics,
     /// What this one is called among the others.
     id: String,
     /// Clients that are registered in the store, if that is where some are.
@@ -58,10 +63,11 @@ impl Replica {
         let sign_in = alb.map(wiring::balancer).transpose()?;
         let web =
             WebConfig { sign_in: sign_in.map_or(web.sign_in, |balancer| SignIn::Balancer(balancer)), ..web };
-        let service = wiring::service(&store, Arc::clone(&pool), keys, clients, settings)?;
+        let metrics = Metrics::default();
+        let service = wiring::service(&store, Arc::clone(&pool), keys, clients, settings, &metrics)?;
         let id = format!("{:016x}", u64::from_be_bytes(bytes(&SystemEntropy)));
         let registered = registrations.map(|registrations| Registered::new(registrations, &service));
-        Ok(Self { service, pool, store, web, network, account_claim, id, registered, keyring_file })
+        Ok(Self { service, pool, store, web, network, account_claim, metrics, id, registered, keyring_file })
     }
 
     /// Serves on `listener` until `ended`; then drains, in the order that load balancers need.
@@ -79,7 +85,24 @@ impl Replica {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
-        let router = router(Arc::clone(service), Arc::clone(&health), self.web.clone());
+        let load = Arc::new(Load::new(network.requests_at_once));
+        let connections = Connections::new(network.max_connections);
+        let router = router(Arc::clone(service), Arc::clone(&health), Arc::clone(&load), self.web.clone());
+        let router = self.metrics.watch(router);
+        if let Some(listen) = &network.metrics_listen {
+            let state = ReplicaState {
+                service: Arc::clone(service),
+                health: Arc::clone(&health),
+                load,
+                connections: connections.clone(),
+            };
+            let (listener, metrics) = (bind(listen).await?, self.metrics.router(state));
+            let network = network.clone();
+            background.spawn(async move {
+                let connections = Connections::new(METRICS_CONNECTIONS);
+                listen::serve(listener, metrics, &network, &connections, std::future::pending()).await;
+            });
+        }
         let stopped = async {
             ended.await;
             tracing::info!("draining");
@@ -87,7 +110,7 @@ impl Replica {
             tokio::time::sleep(network.drain_delay).await;
         };
         tokio::select! {
-            () = listen::serve(listener, router, network, stopped) => {}
+            () = listen::serve(listener, router, network, &connections, stopped) => {}
             Some(outcome) = background.join_next() => {
                 outcome.context("a background task failed")?;
                 bail!("a background task ended");
@@ -137,6 +160,11 @@ impl Replica {
         });
         Ok(background)
     }
+}
+
+/// Listens on `address`.
+pub(super) async fn bind(address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, mut good: bool) {

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::replica::Replica;
+use super::replica::{Replica, bind};
 use crate::config::{self, Environment};
 use crate::telemetry;
 use crate::wiring::{self, Store};
@@ -24,8 +22,7 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     let keys = wiring::keys(&config.keyring, &config.store)?;
     let store = Store::open(&config.store).await?;
     let replica = Replica::new(config, store, keys)?;
-    let listen = &replica.network.listen;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = bind(&replica.network.listen).await?;
     replica.serve(listener, ended).await
 }
 

@@ -207,6 +207,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("network.trusted_proxies", Kind::Texts, "The proxies where TLS ends: networks such as `10.0.0.0/8`, or addresses. Only from them `X-Forwarded-For` is believed, and with an `https` `public_url` only they may bring requests, each with `X-Forwarded-Proto`. The default is a proxy on this machine.").texts(&["127.0.0.0/8", "::1/128"]),
     Key::new("network.header_timeout_s", Kind::Whole(1, 3600), "A connection ends when no whole request head comes for this long, in seconds; this is its idle time too. Behind a load balancer it must exceed the balancer's (60 s on ALB).")
         .whole(75),
+    Key::new("network.body_timeout_s", Kind::Whole(1, 3600), "How long the body of a request may take to arrive, in seconds; then it is answered 408.").whole(20),
     Key::new("network.max_connections", Kind::Whole(1, 1_000_000), "The most connections at once. Further ones wait.").whole(10_000),
     Key::new("network.drain_delay_s", Kind::Whole(0, 300), "How long to go on accepting after SIGTERM while `/readyz` already answers 503, in seconds, so that balancers notice.")
         .whole(2),
@@ -224,6 +225,8 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("limits.wrong_secrets_per_minute", Kind::Whole(1, 10_000), "Wrong secrets that one network may show for one client in a minute, on each replica. Beyond it that client is refused there for the rest of the minute, right secret or not, with 429 (polls: `slow_down`) and `Retry-After`; elsewhere it goes on.").whole(100),
     Key::new("limits.vain_pool_calls_per_minute", Kind::Whole(1, 1_000_000), "How often one network may make us ask the pool in vain in a minute, on each replica: by sign-ins that bring nothing, by approvals that bring nothing, and for each client by refreshes that bring nothing and by revocations, to which a pool says yes whatever they are of. Beyond it the pool is not asked; sign-ins, refreshes and revocations hear 429 with `Retry-After`, an approval \"try again\". A user pool limits the calls of its clients: no stranger shall use ours up.").whole(300),
     Key::new("limits.unknown_codes_per_minute", Kind::Whole(1, 1_000_000), "Polls for device codes that there are not that one network may send for one client in a minute, on each replica. Beyond it all polls of that client there hear `slow_down` for the rest of the minute, and cost no read; no login is lost by that.").whole(3000),
+    Key::new("limits.requests_at_once", Kind::Whole(1, 1_000_000), "How many requests are answered at once, on each replica, in each of three lanes: devices that start or poll; people; and all that wait for the user pool (refreshes, revocations, people who come back from there). What comes beyond that is refused at once, with `Retry-After`: polls hear `slow_down`, other devices 503, people a page. So a crowd makes nobody wait long, and a pool that hangs slows no poll.")
+        .whole(1000),
     Key::new("limits.assertion_life_s", Kind::Whole(10, 86_400), "The furthest ahead that the `exp` of a client assertion may lie, in seconds; `upstream.leeway_s` comes on top.").whole(600),
     Key::new("limits.anonymous_guesses_per_code_life", Kind::Whole(1, 10_000), "With `web.sign_in = \"on-approval\"`, where a guesser needs no account: user codes that one browser session may try in `codes.lifetime_s`. It slows down honest fingers only, since sessions cost nothing.")
         .whole(10),
@@ -231,6 +234,7 @@ pub(crate) const KEYS: &[Key] = &[
         .whole(30),
     Key::new("dpop.nonce", Kind::Flag, "Demand a nonce of ours in DPoP proofs. It costs a device one more request at the start and tells it the time: with it the clock of the device does not matter, and proofs cannot be made in advance.").flag(false),
     Key::new("dpop.proof_life_s", Kind::Whole(5, 300), "How old a DPoP proof may be, in seconds, where no nonce is demanded; `upstream.leeway_s` comes on top.").whole(60),
+    Key::new("metrics.listen", Kind::Text, "Where `GET /metrics` answers, such as `127.0.0.1:9090`; nowhere without it. It is a listener of its own, for the operators' network: nothing secret is there, but nobody else needs to know. See [metrics.md](metrics.md)."),
     Key::new("log.format", Kind::OneOf(&["json", "human"], &[]), "How log lines look, on standard error.").text("json"),
     Key::new("log.level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"], &[]), "What is logged. No level logs a code, a token or a secret.").text("info"),
     Key::new("client.id", Kind::Text, "The `client_id` of the device client."),

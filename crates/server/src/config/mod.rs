@@ -87,6 +87,10 @@ pub(crate) struct Network {
     /// The longest wait for a request's head; also the idle time of a connection.
     pub(crate) header_timeout: Duration,
     pub(crate) max_connections: usize,
+    /// How many requests are answered at once, in each lane.
+    pub(crate) requests_at_once: usize,
+    /// Where `/metrics` is, if anywhere.
+    pub(crate) metrics_listen: Option<String>,
     /// Between the first word of the end and the last accepted connection.
     pub(crate) drain_delay: Duration,
     /// For open requests to finish.

@@ -242,6 +242,7 @@ fn web(service: &Settings, problems: &mut Problems) -> WebConfig {
             idle: seconds(service, "web.session_idle_s"),
             life: seconds(service, "web.session_s"),
         },
+        body_timeout: seconds(service, "network.body_timeout_s"),
     }
 }
 
@@ -269,16 +270,30 @@ pub(super) fn networks(settings: &Settings, path: &str, problems: &mut Problems)
     networks
 }
 
-fn network(service: &Settings, problems: &mut Problems) -> Network {
-    let listen = service.text("listen").unwrap_or_default();
-    let has_port = listen.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+/// The address to listen on at `path`, with its port.
+fn address(service: &Settings, path: &str, example: &str, problems: &mut Problems) -> Option<String> {
+    let address = service.text(path)?;
+    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     if !has_port {
-        problems.add(service.wrong("listen", "an address and a port, such as 0.0.0.0:8080"));
+        problems.add(service.wrong(path, format!("an address and a port, such as {example}")));
+    }
+    Some(address.to_owned())
+}
+
+fn network(service: &Settings, problems: &mut Problems) -> Network {
+    let listen = address(service, "listen", "0.0.0.0:8080", problems).unwrap_or_default();
+    let metrics_listen = address(service, "metrics.listen", "127.0.0.1:9090", problems);
+    if metrics_listen.as_ref() == Some(&listen) && !listen.ends_with(":0") {
+        problems.add(
+            service.wrong("metrics.listen", "another address than `listen`: it has a listener of its own"),
+        );
     }
     Network {
-        listen: listen.to_owned(),
+        listen,
         header_timeout: seconds(service, "network.header_timeout_s"),
         max_connections: service.whole("network.max_connections").map_or(usize::MAX, |most| most as usize),
+        requests_at_once: service.whole("limits.requests_at_once").map_or(usize::MAX, |most| most as usize),
+        metrics_listen,
         drain_delay: seconds(service, "network.drain_delay_s"),
         drain_timeout: seconds(service, "network.drain_timeout_s"),
     }

@@ -170,6 +170,15 @@ fn a_network_of_everybody_is_no_proxy() {
 }
 
 #[test]
+fn metrics_have_a_listener_of_their_own() {
+    let same = with("[metrics]\nlisten = \"127.0.0.1:8080\"\n");
+    let told = only_problem(&same, &[("DEVICE_GRANT__LISTEN", "127.0.0.1:8080")]);
+    assert!(told.contains("metrics.listen") && told.contains("listener of its own"), "{told}");
+    let told = only_problem(&with("[metrics]\nlisten = \"9090\"\n"), &[]);
+    assert!(told.contains("an address and a port"), "{told}");
+}
+
+#[test]
 fn lists_and_tables_of_the_environment_are_toml_or_have_commas() {
     let file = Written::new(GOOD);
     for proxies in ["10.0.0.0/8,192.0.2.1", r#"["10.0.0.0/8", "192.0.2.1"]"#] {

@@ -27,6 +27,10 @@ pub(crate) enum Problem {
     SignInOver,
     /// Something of ours or the pool is away.
     Unavailable,
+    /// More people than this replica answers at once.
+    Busy,
+    /// A form that did not arrive in time.
+    TooSlow,
     /// No such page.
     NotFound,
     /// A fault of ours.
@@ -88,6 +92,18 @@ impl Pages {
                 503,
                 "Please try again in a moment",
                 "A part of the service is not answering. Nothing was lost.",
+                Some(TRY_AGAIN),
+            ),
+            Problem::Busy => (
+                503,
+                "Many people are here right now",
+                "Wait a few seconds, then try again. Nothing was lost.",
+                Some(TRY_AGAIN),
+            ),
+            Problem::TooSlow => (
+                408,
+                "Your connection was too slow",
+                "What you sent did not arrive. Nothing was changed. Try again.",
                 Some(TRY_AGAIN),
             ),
             Problem::NotFound => {

@@ -9,6 +9,7 @@ use device_grant_protocol::{ErrorCode, Scope};
 
 use crate::error::OAuthError;
 use crate::extract::DeviceCall;
+use crate::load::Lane;
 use crate::nonce::hand_out;
 use crate::state::AppState;
 
@@ -22,6 +23,7 @@ pub(crate) async fn start(
     call: &DeviceCall,
     sample_way: bool,
 ) -> Result<Response, OAuthError> {
+    let _place = state.load.enter(Lane::Devices).ok_or_else(OAuthError::unavailable)?;
     let client = call.authenticate(state, sample_way).await?;
     let scope = if sample_way { call.sample_value("scope") } else { call.value("scope") };
     let asked: Scope =

@@ -6,9 +6,11 @@ use device_grant_protocol::ErrorCode;
 
 use crate::error::OAuthError;
 use crate::extract::DeviceCall;
+use crate::load::Lane;
 use crate::state::AppState;
 
 pub(crate) async fn post(State(state): State<AppState>, call: DeviceCall) -> Result<StatusCode, OAuthError> {
+    let _place = state.load.enter(Lane::Pool).ok_or_else(OAuthError::unavailable)?;
     let client = call.authenticate(&state, false).await?;
     // RT-14: no pretended success where the pool has no such endpoint.
     if state.service.pool.facts().is_ok_and(|facts| !facts.revokes) {

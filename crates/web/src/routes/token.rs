@@ -16,6 +16,7 @@ use super::device_authorization;
 use crate::config::OnStoreFailure;
 use crate::error::OAuthError;
 use crate::extract::DeviceCall;
+use crate::load::Lane;
 use crate::nonce::hand_out;
 use crate::state::AppState;
 
@@ -42,6 +43,9 @@ fn starts(call: &DeviceCall, sample_way: bool) -> bool {
 async fn poll(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthError> {
     let sample_way = state.config.sample_way;
     let device_code = if sample_way { call.sample_value("device_code") } else { call.value("device_code") };
+    let Some(_place) = state.load.enter(Lane::Devices) else {
+        return Err(come_back(state, device_code));
+    };
     let client = call.authenticate(state, sample_way).await;
     let client = client.map_err(|error| unauthenticated(state, error, device_code))?;
     if !client.grants.device_code {
@@ -73,15 +77,17 @@ fn answer(state: &AppState, outcome: PollOutcome) -> Response {
 
 /// A client that may well be who it says hears what makes it come back, like any poll that cannot be decided (TP-18).
 fn unauthenticated(state: &AppState, error: AuthError, device_code: Option<&str>) -> OAuthError {
-    let come_back = || {
-        let interval = state.service.present_interval(&DeviceCode::new(device_code.unwrap_or_default()));
-        undecidable(state.config.on_store_failure, interval)
-    };
     match error {
-        AuthError::Undecided => come_back(),
-        AuthError::Throttled(wait) => come_back().retry_after(wait),
+        AuthError::Undecided => come_back(state, device_code),
+        AuthError::Throttled(wait) => come_back(state, device_code).retry_after(wait),
         AuthError::Missing | AuthError::Several | AuthError::Failed => error.into(),
     }
+}
+
+/// What a poll hears of which nothing is known but its device code.
+fn come_back(state: &AppState, device_code: Option<&str>) -> OAuthError {
+    let interval = state.service.present_interval(&DeviceCode::new(device_code.unwrap_or_default()));
+    undecidable(state.config.on_store_failure, interval)
 }
 
 fn undecidable(switch: OnStoreFailure, interval: u32) -> OAuthError {
@@ -94,6 +100,7 @@ fn undecidable(switch: OnStoreFailure, interval: u32) -> OAuthError {
 }
 
 async fn refresh(state: &AppState, call: &DeviceCall) -> Result<Response, OAuthError> {
+    let _place = state.load.enter(Lane::Pool).ok_or_else(OAuthError::unavailable)?;
     let client = call.authenticate(state, false).await?;
     let token =
         call.value("refresh_token").ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;

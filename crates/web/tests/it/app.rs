@@ -17,7 +17,7 @@ use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_store_embedded::MemoryStore;
 use device_grant_testkit::{FaultyStore, FixedClock, SeededEntropy, device_client, settings};
 use device_grant_upstream::{OidcPool, OidcPoolConfig, RemoteKeys};
-use device_grant_web::{Health, OnStoreFailure, SessionLimits, SignIn, WebConfig, router};
+use device_grant_web::{Health, Load, OnStoreFailure, SessionLimits, SignIn, WebConfig, router};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
@@ -45,6 +45,7 @@ pub struct TestApp {
     pub replicas: Vec<Router>,
     pub services: Vec<Arc<DeviceGrant>>,
     pub health: Arc<Health>,
+    pub load: Arc<Load>,
     pub clock: Arc<FixedClock>,
     /// What every replica's keyring begins with.
     pub keys: Vec<KeyMaterial>,
@@ -61,6 +62,8 @@ pub struct Options {
     pub clients: Change<Vec<DeviceClient>>,
     pub pool: Change<DevPoolConfig>,
     pub replicas: usize,
+    /// Of all replicas together, in each lane.
+    pub places: usize,
 }
 
 impl Default for Options {
@@ -71,6 +74,7 @@ impl Default for Options {
             clients: Box::new(|_| ()),
             pool: Box::new(|_| ()),
             replicas: 2,
+            places: 1000,
         }
     }
 }
@@ -115,6 +119,19 @@ pub struct Codes {
     pub user_code: String,
 }
 
+/// What an operator would decide about the HTTP face.
+pub fn web_config() -> WebConfig {
+    WebConfig {
+        service_name: "Example".to_owned(),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        sample_way: true,
+        on_store_failure: OnStoreFailure::SlowDown,
+        sign_in: SignIn::First,
+        sessions: SESSIONS,
+        body_timeout: Duration::from_secs(20),
+    }
+}
+
 impl TestApp {
     pub async fn new() -> Self {
         Self::with(Options::default()).await
@@ -141,17 +158,11 @@ impl TestApp {
         let mut clients = clients();
         (options.clients)(&mut clients);
         let clients: Arc<Clients> = Arc::new(clients.into_iter().collect());
-        let mut web = WebConfig {
-            service_name: "Example".to_owned(),
-            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
-            sample_way: true,
-            on_store_failure: OnStoreFailure::SlowDown,
-            sign_in: SignIn::First,
-            sessions: SESSIONS,
-        };
+        let mut web = web_config();
         (options.web)(&mut web);
         let health = Arc::new(Health::default());
         health.note_store(Ok(()));
+        let load = Arc::new(Load::new(options.places));
         let mut services = Vec::new();
         for _ in 0..options.replicas {
             let config = OidcPoolConfig { allow_http: true, ..OidcPoolConfig::new(pool.issuer()) };
@@ -165,13 +176,15 @@ impl TestApp {
                 client_keys: client_keys(&clients, &clock, &entropy),
                 clock: clock.clone(),
                 entropy: entropy.clone(),
+                observer: Arc::new(()),
             };
             let keyring = Arc::new(Keyring::new(keys.clone()).unwrap());
             services.push(Arc::new(DeviceGrant::new(ports, keyring, clients.clone(), settings.clone())));
         }
         let replicas =
-            services.iter().map(|service| router(service.clone(), health.clone(), web.clone())).collect();
-        Self { replicas, services, health, clock, keys: keys.to_vec(), store, pool }
+            services.iter().map(|service| router(service.clone(), health.clone(), load.clone(), web.clone()));
+        let replicas = replicas.collect();
+        Self { replicas, services, health, load, clock, keys: keys.to_vec(), store, pool }
     }
 
     pub fn dev_pool(&self) -> &DevPool {

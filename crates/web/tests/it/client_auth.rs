@@ -8,7 +8,7 @@ use device_grant_domain::pool::UserPool;
 use device_grant_domain::{DeviceGrant, Ports};
 use device_grant_protocol::{ClientSecret, GRANT_TYPE_DEVICE_CODE};
 use device_grant_testkit::Call;
-use device_grant_web::{OnStoreFailure, SignIn, WebConfig, router};
+use device_grant_web::{WebConfig, router};
 
 use super::app::*;
 use super::browser::{Browser, outcome};
@@ -98,17 +98,9 @@ pub fn add_replica(app: &mut TestApp, pool: Arc<dyn UserPool>, clients: Arc<Clie
     let (clock, entropy) = (first.clock.clone(), first.entropy.clone());
     let client_keys = client_keys(&clients, &clock, &entropy);
     let (store, records) = (first.store.clone(), first.records.clone());
-    let ports = Ports { store, records, pool, client_keys, clock, entropy };
+    let ports = Ports { store, records, pool, client_keys, clock, entropy, observer: Arc::new(()) };
     let service = DeviceGrant::new(ports, first.keyring.clone(), clients, first.settings.clone());
-    let web = WebConfig {
-        service_name: "Example".to_owned(),
-        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
-        sample_way: true,
-        on_store_failure: OnStoreFailure::SlowDown,
-        sign_in: SignIn::First,
-        sessions: SESSIONS,
-    };
-    app.replicas.push(router(Arc::new(service), app.health.clone(), web));
+    app.replicas.push(router(Arc::new(service), app.health.clone(), app.load.clone(), web_config()));
     app.replicas.len() - 1
 }
 

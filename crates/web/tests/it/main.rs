@@ -16,6 +16,7 @@ mod dpop;
 mod guessing;
 mod hostile;
 mod keys;
+mod load;
 mod logged;
 mod metadata;
 mod policies;

@@ -115,7 +115,7 @@ impl Watched {
     }
 }
 
-/// SEC-07, SEC-08, UP-08: at the most talkative level no log line, no error and nothing in the store shows a code, a token, a
+/// SEC-07, SEC-08, UP-08: at the most talkative level no log line, no error, no metric and nothing in the store shows a code, a token, a
 /// verifier, a state, a cookie or a secret, nor who the device is.
 #[tokio::test]
 async fn no_secret_of_a_login_is_written_down() -> anyhow::Result<()> {
@@ -127,7 +127,7 @@ async fn no_secret_of_a_login_is_written_down() -> anyhow::Result<()> {
 }
 
 async fn search_everything(directory: &Path) -> anyhow::Result<()> {
-    let port = free_port();
+    let (port, metrics) = (free_port(), free_port());
     let origin = format!("http://127.0.0.1:{port}");
     let callback = format!("{origin}/callback");
     let pool = LoopbackPool::spawn(|issuer| DevPoolConfig {
@@ -138,7 +138,7 @@ async fn search_everything(directory: &Path) -> anyhow::Result<()> {
         ..DevPoolConfig::new(issuer)
     })
     .await?;
-    fs::write(directory.join("device-grant.toml"), configuration(&origin, port, pool.issuer()))?;
+    fs::write(directory.join("device-grant.toml"), configuration(&origin, (port, metrics), pool.issuer()))?;
     let mut command = Command::new(binary()?);
     command
         .args(["serve", "--config", "device-grant.toml"])
@@ -163,6 +163,24 @@ async fn search_everything(directory: &Path) -> anyhow::Result<()> {
         watched.search("the store, while the tokens wait", &store(directory)?)?;
         watched.collect(client, secret).await?;
     }
+    mark_what_the_pool_saw(&mut watched, &pool)?;
+
+    let log = server.output();
+    ensure!(log.contains("handed_over") && log.contains("wrong_secret"), "the trail is in the log");
+    ensure!(watched.errors.len() >= 14, "{:?}", watched.errors);
+    watched.search("the log", log.as_bytes())?;
+    let scraped =
+        watched.http.get(format!("http://127.0.0.1:{metrics}/metrics")).send().await?.text().await?;
+    ensure!(scraped.contains(r#"event="hand_over",outcome="handed_over",client="own"} 1"#), "{scraped}");
+    watched.search("the metrics", scraped.as_bytes())?;
+    watched.search("an error", watched.errors.join("\n").as_bytes())?;
+    watched.search("the store, at the end", &store(directory)?)?;
+    server.stop();
+    Ok(())
+}
+
+/// States, nonces, codes, verifiers, refresh tokens and credentials, as they went to the pool.
+fn mark_what_the_pool_saw(watched: &mut Watched, pool: &LoopbackPool) -> anyhow::Result<()> {
     for trip in pool.pool().requests().to(Endpoint::Authorize) {
         for name in ["state", "nonce", "code_challenge"] {
             watched.mark(name, trip.query_value(name).context("every trip has one")?);
@@ -177,14 +195,6 @@ async fn search_everything(directory: &Path) -> anyhow::Result<()> {
         watched.mark("our credentials at the pool", call.header("authorization").context("Basic")?);
     }
     ensure!(refreshed >= 2 && watched.secrets.len() > 40, "{} secrets are known", watched.secrets.len());
-
-    let log = server.output();
-    ensure!(log.contains("handed_over") && log.contains("wrong_secret"), "the trail is in the log");
-    ensure!(watched.errors.len() >= 14, "{:?}", watched.errors);
-    watched.search("the log", log.as_bytes())?;
-    watched.search("an error", watched.errors.join("\n").as_bytes())?;
-    watched.search("the store, at the end", &store(directory)?)?;
-    server.stop();
     Ok(())
 }
 
@@ -198,7 +208,7 @@ fn store(directory: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn configuration(origin: &str, port: u16, issuer: &str) -> String {
+fn configuration(origin: &str, (port, metrics): (u16, u16), issuer: &str) -> String {
     format!(
         r#"public_url = "{origin}"
 listen = "127.0.0.1:{port}"
@@ -211,6 +221,8 @@ token_set = "ID+ACCESS+REFRESH"
 interval_s = 1
 [log]
 level = "trace"
+[metrics]
+listen = "127.0.0.1:{metrics}"
 [[client]]
 id = "shared"
 secret = "{CLIENT_SECRET}"

@@ -159,6 +159,7 @@ impl World {
             client_keys: Arc::new(NoKeys),
             clock: Arc::new(SkewedClock { began: self.began, ahead }),
             entropy: Arc::new(SeededEntropy::new(self.dice.seed())),
+            observer: Arc::new(()),
         };
         let keyring = Keyring::new(self.keys.clone()).expect("fresh keys make a keyring");
         let clients = Arc::clone(&self.clients);
