@@ -11,7 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use device_grant_fuzz::{Fixture, wait};
-use device_grant_web::{Health, OnStoreFailure, SessionLimits, SignIn, WebConfig, router};
+use device_grant_web::{Health, Load, OnStoreFailure, SessionLimits, SignIn, WebConfig, router};
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 use tower::ServiceExt;
@@ -32,8 +32,9 @@ fn fresh() -> Router {
         on_store_failure: OnStoreFailure::SlowDown,
         sign_in: SignIn::First,
         sessions: SessionLimits { idle: Duration::from_mins(15), life: Duration::from_hours(1) },
+        body_timeout: Duration::from_secs(20),
     };
-    router(Fixture::default().service, health, web)
+    router(Fixture::default().service, health, Arc::new(Load::new(1000)), web)
 }
 
 /// `POST /token`, lines of headers, an empty line, and the body.
