@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use device_grant_dev_pool::{DevPoolConfig, Endpoint};
+use device_grant_dev_pool::{DevPoolConfig, Endpoint, Hold};
 use tokio::task::JoinSet;
 
 use super::app::*;
@@ -62,6 +62,30 @@ async fn refreshes_at_once_with_one_token_are_one_call() {
         assert_eq!(app.post("/token", &form(&next)).await.status, StatusCode::OK, "the last one works");
     }
     assert_eq!(access_tokens.len(), 2);
+}
+
+/// RT-07: over two replicas it is one call from each; at a pool that does not rotate everybody's tokens work, as does the
+/// refresh token afterwards.
+#[tokio::test]
+async fn refreshes_at_once_over_two_replicas_are_one_call_from_each() {
+    let app = Arc::new(TestApp::new().await);
+    let token = refresh_token_of(&app, "alice").await;
+    let before = app.dev_pool().requests().to(Endpoint::Token).len();
+    let holds = [0; 2].map(|_| app.dev_pool().faults().hold_next(Endpoint::Token));
+    let mut refreshes = JoinSet::new();
+    for n in 0..2 * AT_ONCE {
+        let (app, token) = (Arc::clone(&app), token.clone());
+        refreshes.spawn(async move { app.send_to(n % 2, post("/token", &form(&token))).await });
+    }
+    for hold in &holds {
+        hold.arrived().await;
+    }
+    holds.iter().for_each(Hold::release);
+    for answer in refreshes.join_all().await {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+    assert_eq!(app.dev_pool().requests().to(Endpoint::Token).len(), before + 2);
+    assert_eq!(app.post("/token", &form(&token)).await.status, StatusCode::OK);
 }
 
 /// RT-07, RT-04: a device that goes away does not cut its refresh off, and the next one with that token is a new call.
