@@ -23,7 +23,7 @@ use crate::service::DeviceGrant;
 use crate::time::Timestamp;
 
 /// The most bytes that may wait for a device: a DynamoDB item holds 400 kB, and the other attributes need room.
-const MAX_PAYLOAD: usize = 256 * 1024;
+pub const MAX_PAYLOAD: usize = 256 * 1024;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 

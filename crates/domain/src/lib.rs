@@ -41,6 +41,7 @@ mod trip;
 pub use callback::{Outcome, SignInError};
 pub use entropy::{Entropy, SystemEntropy, below, bytes};
 pub use entry::{Entry, TypedEnd};
+pub use exchange::MAX_PAYLOAD;
 pub use guesses::{GuessLimits, Guesser};
 pub use ids::{AttemptId, CounterKey, KeyThumbprint, OnceKey, OpId, RequestId, UserCodeKey};
 pub use issued::{OpenRequest, Origin};

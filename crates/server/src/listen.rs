@@ -22,7 +22,7 @@ use tower::ServiceExt;
 use crate::config::Network;
 
 /// A request whose head has not ended after about this many bytes is refused.
-const MAX_HEAD: usize = 32 * 1024;
+pub(crate) const MAX_HEAD: usize = 32 * 1024;
 /// When the system has no more descriptors, accepting at once would spin.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_millis(100);
 

@@ -13,7 +13,7 @@ use crate::pages::Problem;
 use crate::state::AppState;
 
 /// The most bytes that a body may have.
-const MAX_BODY: usize = 32 * 1024;
+pub const MAX_BODY: usize = 32 * 1024;
 
 /// Why there is no whole body.
 enum Cut {

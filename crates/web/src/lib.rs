@@ -16,7 +16,9 @@ mod state;
 mod transport;
 mod visit;
 
+pub use body::MAX_BODY;
 pub use config::{OnStoreFailure, SessionLimits, SignIn, WebConfig};
 pub use health::Health;
 pub use load::{Lane, Load};
-pub use router::router;
+pub use router::{DEADLINE, router};
+pub use routes::MAX_DEVICE_CODE;

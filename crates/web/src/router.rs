@@ -26,7 +26,7 @@ use crate::state::AppState;
 use crate::transport;
 
 /// The longest a request may take: longer than an exchange with every retry of the writes around it.
-const DEADLINE: Duration = Duration::from_secs(75);
+pub const DEADLINE: Duration = Duration::from_secs(75);
 
 /// Every endpoint of the service.
 pub fn router(service: Arc<DeviceGrant>, health: Arc<Health>, load: Arc<Load>, config: WebConfig) -> Router {

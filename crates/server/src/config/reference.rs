@@ -1,8 +1,16 @@
 //! `docs/configuration.md`, from the table of settings.
 
 use std::fmt::Write as _;
+use std::time::Duration;
+
+use device_grant_domain::codes::MAX_GROWTH;
+use device_grant_domain::request::{MAX_ATTEMPTS, REDEEM_GRACE, REMEMBERED_FOR};
+use device_grant_domain::{MAX_INTERVAL, MAX_PAYLOAD, SLOW_DOWN_STEP, TRIP_LIFE, USER_CODE_COOL_DOWN};
+use device_grant_upstream::OidcPoolConfig;
+use device_grant_web::{DEADLINE, MAX_BODY, MAX_DEVICE_CODE};
 
 use super::keys::{CLIENT, Default, KEYS, Key, Kind, POLICIES};
+use crate::listen::MAX_HEAD;
 
 const HEAD: &str = "\
 # Configuration
@@ -57,8 +65,58 @@ pub(crate) fn reference() -> String {
         )
         .expect("writing to a string cannot fail");
     }
+    page.push_str(&fixed());
     page.push_str(TAIL);
     page
+}
+
+/// Numbers that nobody sets.
+fn fixed() -> String {
+    let (kb, seconds) =
+        (|bytes: usize| format!("{} kB", bytes / 1024), |time: Duration| format!("{} s", time.as_secs()));
+    let pool = OidcPoolConfig::new("https://pool.example");
+    let rows = [
+        ("The head of a request, cookies included", kb(MAX_HEAD), "414 or 431"),
+        ("The body of a request", kb(MAX_BODY), "400"),
+        ("A `device_code` that is sent", format!("{MAX_DEVICE_CODE} characters"), "`invalid_grant`"),
+        ("A request, from its body to its answer", seconds(DEADLINE), "503"),
+        (
+            "The pace that `slow_down` grows by, and to",
+            format!("{SLOW_DOWN_STEP} s, {MAX_INTERVAL} s"),
+            "a device is never told to wait longer",
+        ),
+        ("A trip to the pool and back", seconds(TRIP_LIFE), "the person begins again"),
+        ("Trips that one request may use up", MAX_ATTEMPTS.to_string(), "the device starts again"),
+        (
+            "How much longer than an interval tokens wait that were approved in the last moment",
+            seconds(REDEEM_GRACE),
+            "`expired_token`",
+        ),
+        (
+            "How long an ended request is still known as `expired_token`",
+            seconds(REMEMBERED_FOR),
+            "`invalid_grant`",
+        ),
+        (
+            "How long a user code rests before it comes again",
+            seconds(USER_CODE_COOL_DOWN),
+            "another is drawn",
+        ),
+        ("Groups by which user codes grow under attack", MAX_GROWTH.to_string(), ""),
+        ("A sealed token set", kb(MAX_PAYLOAD), "the person is told, and the tokens are revoked"),
+        ("An answer of the pool", kb(pool.answer_limit), "as if the pool were away"),
+        (
+            "Calls to the pool at once, on each replica",
+            pool.max_parallel_calls.to_string(),
+            "further ones wait, within `upstream.timeout_s`",
+        ),
+        ("A connection to the pool", seconds(pool.connect_timeout), "it is tried again, as nothing was sent"),
+    ];
+    let mut text = "\n## What is no setting\n\n| what | most | beyond it |\n| --- | --- | --- |\n".to_owned();
+    for (what, most, beyond) in rows {
+        writeln!(text, "| {what} | {most} | {beyond} |").expect("writing to a string cannot fail");
+    }
+    text
 }
 
 fn heading(section: &str) -> String {

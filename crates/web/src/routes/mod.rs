@@ -9,3 +9,5 @@ pub(crate) mod health;
 pub(crate) mod metadata;
 pub(crate) mod revoke;
 pub(crate) mod token;
+
+pub use token::MAX_DEVICE_CODE;

@@ -21,7 +21,7 @@ use crate::nonce::hand_out;
 use crate::state::AppState;
 
 /// Longer codes were never issued; they are refused unread (HI-03).
-const MAX_DEVICE_CODE: usize = 256;
+pub const MAX_DEVICE_CODE: usize = 256;
 
 pub(crate) async fn post(State(state): State<AppState>, call: DeviceCall) -> Result<Response, OAuthError> {
     let sample_way = state.config.sample_way;
