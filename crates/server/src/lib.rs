@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod config;
+mod files;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod keyring_file;

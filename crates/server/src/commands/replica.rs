@@ -20,7 +20,7 @@ use crate::listen::Connections;
 use crate::metrics::{Metrics, ReplicaState};
 use crate::registered::{self, Registered};
 use crate::wiring::{self, Store};
-use crate::{keyring_file, listen};
+use crate::{files, keyring_file, listen};
 
 const STORE_CHECK: Duration = Duration::from_secs(10);
 const POOL_LOOK: Duration = Duration::from_secs(5);
@@ -76,6 +76,7 @@ impl Replica {
         listener: TcpListener,
         ended: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
+        files::make_room(&self.network);
         let health = Arc::new(Health::default());
         let mut background = self.background(&health).await?;
         let Self { service, network, .. } = &self;

@@ -1,5 +1,8 @@
 //! `device-grant serve`.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use crate::support::{Directory, NOBODY, Server, configuration, get, mode, stderr};
 
 #[test]
@@ -10,6 +13,29 @@ fn a_pool_that_does_not_answer_lets_the_server_start_degraded() {
     let body = server.get_until("/readyz", |status, body| status == 200 && body.contains("degraded"));
     assert!(body.contains("user pool"), "{body}");
     assert_eq!(get(&server.address, "/livez").0, 200);
+}
+
+/// HI-02: the soft limit of open files is raised to what the connections need; where the system forbids it, the log says so.
+#[test]
+fn there_are_files_for_all_connections_or_the_log_says_so() {
+    let directory = Directory::new();
+    directory.write(
+        "device-grant.toml",
+        &configuration(NOBODY).replace("[network]", "[network]\nmax_connections = 1000"),
+    );
+    let server = Server::start_by(directory.shell("ulimit -Sn 300; exec $0 serve"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_whitespace().nth(3), Some("1256"), "{files}");
+    server.terminate();
+    assert_eq!(server.wait().code(), Some(0));
+    let mut child = directory.shell("ulimit -n 300; exec $0 serve").stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut before = log.lines().map(Result::unwrap).take_while(|line| !line.contains("\"serving\""));
+    let told = before.find(|line| line.contains("LimitNOFILE"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(told.unwrap().contains(r#""wanted":1256,"allowed":300"#));
 }
 
 #[test]

@@ -35,6 +35,14 @@ impl Directory {
         command
     }
 
+    /// A shell in this directory, whose `$0` is the binary.
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_device-grant")]);
+        command.current_dir(&self.0).env_clear().stdin(Stdio::null());
+        command
+    }
+
     pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
@@ -74,7 +82,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `serve` and waits until it listens.
     pub(crate) fn start(directory: &Directory, args: &[&str]) -> Self {
-        let mut child = directory.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_by(directory.command(args))
+    }
+
+    /// Starts what `command` says, and waits until it listens.
+    pub(crate) fn start_by(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let address = loop {
             let mut line = String::new();
