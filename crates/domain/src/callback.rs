@@ -232,7 +232,7 @@ impl DeviceGrant {
         match (&request.state, request.standing(self.now())) {
             (_, Standing::Expired) => Outcome::Expired,
             (RequestState::Denied, _) => Outcome::Denied,
-            (RequestState::Approved(_) | RequestState::Redeemed, _) if latest => Outcome::Approved,
+            (RequestState::Approved(_) | RequestState::Redeemed(_), _) if latest => Outcome::Approved,
             (RequestState::Authorized(_), _) if latest => Outcome::Pending,
             (RequestState::Pending, _) => Outcome::TryAgain,
             _ => Outcome::Taken,

@@ -12,6 +12,7 @@ use crate::dpop::Dpop;
 use crate::jws::SigningAlgorithm;
 use crate::policy::Policies;
 use crate::pool::PoolClient;
+use crate::request::DeviceRequest;
 
 mod assertion;
 mod auth;
@@ -53,6 +54,9 @@ pub struct DeviceClient {
     pub policies: Policies,
     /// Whether it proves possession of a key.
     pub dpop: Dpop,
+    /// For how long its devices can fetch tokens again whose answer was lost; `None`: not at all. See
+    /// [`DeviceClient::redelivery_window`].
+    pub redelivery: Option<Duration>,
 }
 
 /// How a client proves itself.
@@ -104,6 +108,13 @@ impl DeviceClient {
     /// The most its tokens may be good for: what it may ask for, and what is asked for in addition.
     pub fn ceiling(&self) -> Scope {
         self.scopes.union(&self.extra_scopes)
+    }
+
+    /// For how long tokens of `request` can be fetched again whose answer was lost. Each poll must show that it comes from
+    /// the client or from the holder of the request's key: else whoever has seen a code could fetch them too.
+    pub fn redelivery_window(&self, request: &DeviceRequest) -> Option<Duration> {
+        let is_proven = !matches!(self.auth, ClientAuth::None) || request.dpop_jkt.is_some();
+        self.redelivery.filter(|_| is_proven)
     }
 }
 
@@ -205,6 +216,7 @@ pub(crate) fn sample(id: &str) -> DeviceClient {
         lifetime: None,
         grants: Grants { device_code: true, refresh_token: false },
         starts_per_minute: None,
+        redelivery: None,
         policies: Policies::default(),
         dpop: Dpop::Off,
     }

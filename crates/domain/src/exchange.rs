@@ -64,6 +64,11 @@ impl StoredTokens {
         Self { response, expires_at }
     }
 
+    /// Nothing expired is handed over as good (TP-08), and these cannot be renewed.
+    pub(crate) fn are_of_no_use(&self, now: Timestamp) -> bool {
+        self.have_run_out(now) && self.response.refresh_token.is_none()
+    }
+
     pub(crate) fn have_run_out(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at.since(now).as_secs() == 0)
     }
@@ -319,6 +324,6 @@ fn lease_of(request: &DeviceRequest) -> Timestamp {
 fn is_ours(approval: &Transition, present: Option<&DeviceRequest>) -> bool {
     present.is_some_and(|present| {
         present.fence == approval.fence
-            && matches!(present.state, RequestState::Approved(_) | RequestState::Redeemed)
+            && matches!(present.state, RequestState::Approved(_) | RequestState::Redeemed(_))
     })
 }

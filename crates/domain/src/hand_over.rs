@@ -13,6 +13,7 @@ use crate::exchange::StoredTokens;
 use crate::ids::OpId;
 use crate::issued::NotAsIssued;
 use crate::mailbox::{self, Slot};
+use crate::network::Network;
 use crate::poll::{PollOutcome, decided_outcome};
 use crate::request::{DeviceRequest, RequestState};
 use crate::service::DeviceGrant;
@@ -34,35 +35,22 @@ impl DeviceGrant {
         let RequestState::Approved(approval) = &request.state else {
             return Ok(PollOutcome::InvalidGrant);
         };
-        match self.as_issued(request) {
-            Ok(()) => {}
-            Err(NotAsIssued::Altered) => return Ok(PollOutcome::InvalidGrant),
-            Err(NotAsIssued::Unavailable(unavailable)) => return Err(unavailable),
-        }
-        let opened = mailbox::open(device_code, &self.keyring, (&request.id, Slot::Tokens), &approval.sealed);
-        let opened = opened.map_err(|problem| {
-            tracing::error!(request = %request.id, error = %problem, "an approved request's mailbox does not open");
-            Unavailable(problem.into())
-        })?;
-        let tokens: StoredTokens =
-            serde_json::from_slice(&opened).map_err(|error| Unavailable(error.into()))?;
-        // A scope that the operator has withdrawn since the approval is not handed out (TP-19).
-        if !request.scope.within(&client.ceiling()) {
-            self.audit(Event::HandOver, "scope_withdrawn", About::request(request));
+        let Some(tokens) = self.open_tokens(client, device_code, request, &approval.sealed)? else {
             return Ok(PollOutcome::InvalidGrant);
-        }
-        let run_out = tokens.have_run_out(now);
-        // Nothing expired is handed over as good (TP-08), and these cannot be renewed.
-        if run_out && tokens.response.refresh_token.is_none() {
+        };
+        if tokens.are_of_no_use(now) {
             return Ok(PollOutcome::Expired);
         }
-        let Ok(transition) = request.redeem(now, self.op()) else {
+        let window = client.redelivery_window(request);
+        let Ok(transition) = request.redeem_keeping(now, window, self.op()) else {
             return Ok(PollOutcome::Expired);
         };
         match self.commit(&transition).await {
             Ok(()) => {
                 self.pace.forget(&request.id);
-                let tokens = if run_out { self.renewed(client, tokens).await } else { tokens };
+                // Where they may be fetched again, what waits must stay good: the device renews them itself.
+                let renew = tokens.have_run_out(now) && window.is_none();
+                let tokens = if renew { self.renewed(client, tokens).await } else { tokens };
                 let response = self.response((client, proof), request, tokens);
                 self.audit(Event::HandOver, "handed_over", About::request(request));
                 Ok(PollOutcome::Tokens(Box::new(response)))
@@ -74,6 +62,59 @@ impl DeviceGrant {
                 Err(unavailable)
             }
         }
+    }
+
+    /// The answer may have been lost on its way: within its window the device gets the same tokens again. Nothing is written,
+    /// so nothing can be lost a second time (design: one token set, to one proven client, within the window).
+    pub(crate) fn hand_over_again(
+        &self,
+        (client, proof, network): (&DeviceClient, Option<&Proof>, Network),
+        device_code: &DeviceCode,
+        request: &DeviceRequest,
+        now: Timestamp,
+    ) -> Result<PollOutcome, Unavailable> {
+        // The operator may have switched it off meanwhile.
+        let kept = match &request.state {
+            RequestState::Redeemed(Some(kept)) if client.redelivery_window(request).is_some() => kept,
+            _ => return Ok(PollOutcome::InvalidGrant),
+        };
+        let Some(tokens) = self.open_tokens(client, device_code, request, &kept.sealed)? else {
+            return Ok(PollOutcome::InvalidGrant);
+        };
+        if tokens.are_of_no_use(now) {
+            return Ok(PollOutcome::Expired);
+        }
+        let response = self.response((client, proof), request, tokens);
+        let about = About { network: Some(network), ..About::request(request) };
+        self.audit(Event::HandOver, "handed_over_again", about);
+        Ok(PollOutcome::Tokens(Box::new(response)))
+    }
+
+    /// Opens the mailbox; `None` if the request is not as it was issued, or the client may not have what it holds any more.
+    fn open_tokens(
+        &self,
+        client: &DeviceClient,
+        device_code: &DeviceCode,
+        request: &DeviceRequest,
+        sealed: &[u8],
+    ) -> Result<Option<StoredTokens>, Unavailable> {
+        match self.as_issued(request) {
+            Ok(()) => {}
+            Err(NotAsIssued::Altered) => return Ok(None),
+            Err(NotAsIssued::Unavailable(unavailable)) => return Err(unavailable),
+        }
+        let opened = mailbox::open(device_code, &self.keyring, (&request.id, Slot::Tokens), sealed);
+        let opened = opened.map_err(|problem| {
+            tracing::error!(request = %request.id, error = %problem, "an approved request's mailbox does not open");
+            Unavailable(problem.into())
+        })?;
+        let tokens = serde_json::from_slice(&opened).map_err(|error| Unavailable(error.into()))?;
+        // A scope that the operator has withdrawn since the approval is not handed out (TP-19).
+        if !request.scope.within(&client.ceiling()) {
+            self.audit(Event::HandOver, "scope_withdrawn", About::request(request));
+            return Ok(None);
+        }
+        Ok(Some(tokens))
     }
 
     /// Nobody can tell whether the hand-over `write` was done, and the tokens have not left. They are made to wait again, for

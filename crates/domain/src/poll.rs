@@ -49,7 +49,7 @@ impl DeviceGrant {
         network: Network,
     ) -> PollOutcome {
         let id = RequestId::of(device_code);
-        match self.try_poll(client, (device_code, &id), proof, &network.to_string()).await {
+        match self.try_poll(client, (device_code, &id), proof, network).await {
             Ok(outcome) => outcome,
             Err(unavailable) => {
                 tracing::warn!(request = %id, error = %unavailable, "a poll cannot be decided");
@@ -73,17 +73,17 @@ impl DeviceGrant {
         client: &DeviceClient,
         (device_code, id): (&DeviceCode, &RequestId),
         proof: Option<&Proof>,
-        network: &str,
+        network: Network,
     ) -> Result<PollOutcome, Unavailable> {
-        let now = self.now();
+        let (now, place) = (self.now(), network.to_string());
         // Whoever tries codes there costs reads; a device beside them loses nothing by waiting.
-        if self.unknown_codes.reserve(client.id.as_str(), network, now).is_err() {
+        if self.unknown_codes.reserve(client.id.as_str(), &place, now).is_err() {
             self.count(Event::Poll, "too_many_unknown_codes", &client.id);
             return Ok(PollOutcome::Undecidable(self.interval(id)));
         }
         let read = self.read_for(client, id, now).await;
         if !matches!(read, Ok(None)) {
-            self.unknown_codes.give_back(client.id.as_str(), network, now);
+            self.unknown_codes.give_back(client.id.as_str(), &place, now);
         }
         let Some(request) = read? else {
             return Ok(PollOutcome::InvalidGrant);
@@ -104,6 +104,9 @@ impl DeviceGrant {
                 self.pending(&request, now).await
             }
             Standing::Redeemable => self.hand_over((client, proof), device_code, &request, now).await?,
+            Standing::Redeliverable => {
+                self.hand_over_again((client, proof, network), device_code, &request, now)?
+            }
             decided => decided_outcome(decided),
         })
     }
@@ -146,6 +149,8 @@ pub(crate) fn decided_outcome(standing: Standing) -> PollOutcome {
         Standing::Expired => PollOutcome::Expired,
         Standing::Redeemed => PollOutcome::InvalidGrant,
         // Only reached when somebody else's write came in between: the next poll sees what became of it.
-        Standing::Undecided | Standing::Abandoned | Standing::Redeemable => PollOutcome::Pending,
+        Standing::Undecided | Standing::Abandoned | Standing::Redeemable | Standing::Redeliverable => {
+            PollOutcome::Pending
+        }
     }
 }

@@ -71,8 +71,8 @@ pub enum RequestState {
     Authorized(Claim),
     /// The token set waits in the mailbox.
     Approved(Approval),
-    /// The token set was handed over.
-    Redeemed,
+    /// The token set was handed over; for a while it may be fetched again, where the client has that.
+    Redeemed(Option<Redelivery>),
     /// The person said no.
     Denied,
 }
@@ -114,6 +114,15 @@ pub struct Approval {
     /// Until when the device can have them (TP-11).
     pub redeemable_until: Timestamp,
     /// The token set, in the mailbox.
+    pub sealed: Vec<u8>,
+}
+
+/// Tokens that were handed over, and may have got lost on their way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Redelivery {
+    /// Until when the device can have them again.
+    pub until: Timestamp,
+    /// The token set, in the mailbox, as it waited before.
     pub sealed: Vec<u8>,
 }
 
@@ -172,6 +181,8 @@ pub enum Standing {
     Denied,
     /// `expired_token`.
     Expired,
+    /// Handed over, and still there in case that the answer was lost.
+    Redeliverable,
     /// `invalid_grant`: handed over before.
     Redeemed,
 }
@@ -183,7 +194,7 @@ impl RequestState {
             Self::Pending => StateName::Pending,
             Self::Authorized(_) => StateName::Authorized,
             Self::Approved(_) => StateName::Approved,
-            Self::Redeemed => StateName::Redeemed,
+            Self::Redeemed(_) => StateName::Redeemed,
             Self::Denied => StateName::Denied,
         }
     }
@@ -213,7 +224,8 @@ impl DeviceRequest {
             RequestState::Pending | RequestState::Authorized(_) => Standing::Undecided,
             RequestState::Approved(approval) if now >= approval.redeemable_until => Standing::Expired,
             RequestState::Approved(_) => Standing::Redeemable,
-            RequestState::Redeemed => Standing::Redeemed,
+            RequestState::Redeemed(Some(kept)) if now < kept.until => Standing::Redeliverable,
+            RequestState::Redeemed(_) => Standing::Redeemed,
             RequestState::Denied => Standing::Denied,
         }
     }
@@ -226,7 +238,7 @@ impl DeviceRequest {
     /// Whether a person may still decide at `now` (UC-09).
     pub fn is_open(&self, now: Timestamp) -> Result<(), Refusal> {
         match &self.state {
-            RequestState::Approved(_) | RequestState::Redeemed | RequestState::Denied => {
+            RequestState::Approved(_) | RequestState::Redeemed(_) | RequestState::Denied => {
                 Err(Refusal::Decided(self.state.name()))
             }
             _ if now >= self.expires_at => Err(Refusal::Expired),
@@ -310,18 +322,41 @@ impl DeviceRequest {
 
     /// The device takes its tokens.
     pub fn redeem(&self, now: Timestamp, op: OpId) -> Result<Transition, Refusal> {
-        match self.standing(now) {
-            Standing::Redeemable => Ok(self.becomes(RequestState::Redeemed, op)),
-            Standing::Expired => Err(Refusal::Expired),
+        self.redeem_keeping(now, None, op)
+    }
+
+    /// The device takes its tokens, and can have the same again for as long as `window` says.
+    pub fn redeem_keeping(
+        &self,
+        now: Timestamp,
+        window: Option<Duration>,
+        op: OpId,
+    ) -> Result<Transition, Refusal> {
+        match (&self.state, self.standing(now)) {
+            (RequestState::Approved(approval), Standing::Redeemable) => {
+                let kept =
+                    window.map(|window| Redelivery { until: now + window, sealed: approval.sealed.clone() });
+                Ok(self.becomes(RequestState::Redeemed(kept), op))
+            }
+            (_, Standing::Expired) => Err(Refusal::Expired),
             _ => Err(Refusal::Decided(self.state.name())),
         }
     }
 
-    /// Nobody can tell whether the hand-over `write` of `before` was done, and nothing has left: the tokens wait again, under
-    /// a version that the write does not reach any more. `None` when somebody else has written since.
+    /// Nobody can tell whether the hand-over `write` of `before` was done, and nothing has left here: the tokens wait again,
+    /// under a version that the write does not reach any more. If it was done and they can be fetched again, that may have
+    /// happened elsewhere: then they stay handed over, and can be fetched for as long as they would have waited. `None` when
+    /// somebody else has written since.
     pub fn keep_waiting(&self, before: &Self, write: &OpId, op: OpId) -> Option<Transition> {
         let (done, not_done) = (self.op == *write, self.version == before.version);
-        (done || not_done).then(|| self.becomes(before.state.clone(), op))
+        let state = match (&self.state, &before.state) {
+            (RequestState::Redeemed(Some(kept)), RequestState::Approved(approval)) => {
+                let until = kept.until.max(approval.redeemable_until);
+                RequestState::Redeemed(Some(Redelivery { until, ..kept.clone() }))
+            }
+            (_, before) => before.clone(),
+        };
+        (done || not_done).then(|| self.becomes(state, op))
     }
 
     /// Whether the trip `attempt` brought about where the request stands, or tried to.

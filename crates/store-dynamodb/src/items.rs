@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use device_grant_domain::mailbox::MailboxKey;
-use device_grant_domain::request::{Approval, Claim, DeviceRequest, RequestState};
+use device_grant_domain::request::{Approval, Claim, DeviceRequest, Redelivery, RequestState};
 use device_grant_domain::{AttemptId, CounterKey, KeyThumbprint, OpId, RequestId, Timestamp, UserCodeKey};
 
 use crate::fault::Fault;
@@ -69,7 +69,8 @@ pub(crate) fn spent(attempts: &[AttemptId]) -> AttributeValue {
     AttributeValue::L(attempts.iter().map(|attempt| text(attempt.as_str())).collect())
 }
 
-/// What only some states have. `None` is removed from the item: a token set goes when it was handed over (ST-13).
+/// What only some states have. `None` is removed from the item: a token set goes when it was handed over (ST-13), unless the
+/// device may fetch it again.
 pub(crate) fn encode_state(state: &RequestState) -> [(&'static str, Option<AttributeValue>); 4] {
     let (attempt, until, approved, payload) = match state {
         RequestState::Authorized(claim) => {
@@ -81,7 +82,10 @@ pub(crate) fn encode_state(state: &RequestState) -> [(&'static str, Option<Attri
             Some(approval.approved_at),
             Some(&approval.sealed),
         ),
-        RequestState::Pending | RequestState::Redeemed | RequestState::Denied => (None, None, None, None),
+        RequestState::Redeemed(Some(kept)) => (None, Some(kept.until), None, Some(&kept.sealed)),
+        RequestState::Pending | RequestState::Redeemed(None) | RequestState::Denied => {
+            (None, None, None, None)
+        }
     };
     [
         ("attempt", attempt.map(|attempt| text(attempt.as_str()))),
@@ -117,7 +121,11 @@ fn state(item: &Attributes<'_>) -> Result<RequestState, Fault> {
     let attempt = || item.text("attempt").map(AttemptId::from_stored);
     Ok(match item.text("state")? {
         "pending" => RequestState::Pending,
-        "redeemed" => RequestState::Redeemed,
+        "redeemed" => RequestState::Redeemed(if item.item.contains_key("payload") {
+            Some(Redelivery { until: item.moment("until")?, sealed: item.bytes("payload")? })
+        } else {
+            None
+        }),
         "denied" => RequestState::Denied,
         "authorized" => RequestState::Authorized(Claim {
             attempt: attempt()?,

@@ -1,7 +1,7 @@
 //! Requests as rows.
 
 use device_grant_domain::mailbox::MailboxKey;
-use device_grant_domain::request::{Approval, Claim, DeviceRequest, RequestState};
+use device_grant_domain::request::{Approval, Claim, DeviceRequest, Redelivery, RequestState};
 use device_grant_domain::{AttemptId, KeyThumbprint, OpId, RequestId, Timestamp};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
@@ -80,7 +80,10 @@ impl<'a> Parts<'a> {
                 approved_at: Some(approval.approved_at),
                 payload: Some(&approval.sealed),
             },
-            RequestState::Pending | RequestState::Redeemed | RequestState::Denied => Self::default(),
+            RequestState::Redeemed(Some(kept)) => {
+                Self { until: Some(kept.until), payload: Some(&kept.sealed), ..Self::default() }
+            }
+            RequestState::Pending | RequestState::Redeemed(None) | RequestState::Denied => Self::default(),
         }
     }
 }
@@ -111,7 +114,10 @@ fn state(row: &Columns<'_>) -> Result<RequestState, Fault> {
     let attempt = || row.read::<String>("attempt").map(AttemptId::from_stored);
     Ok(match row.read::<String>("state")?.as_str() {
         "pending" => RequestState::Pending,
-        "redeemed" => RequestState::Redeemed,
+        "redeemed" => RequestState::Redeemed(match row.read("payload")? {
+            Some(sealed) => Some(Redelivery { until: row.moment("until")?, sealed }),
+            None => None,
+        }),
         "denied" => RequestState::Denied,
         "authorized" => RequestState::Authorized(Claim {
             attempt: attempt()?,

@@ -24,6 +24,7 @@ pub fn device_client(id: &str, auth: ClientAuth, pool_client: PoolBinding) -> De
         lifetime: None,
         grants: Grants { device_code: true, refresh_token: true },
         starts_per_minute: None,
+        redelivery: None,
         policies: Policies::default(),
         dpop: Dpop::Off,
     }

@@ -32,6 +32,8 @@ pub struct Protocol {
     pub faults: u8,
     /// Workers that may die.
     pub crashes: u8,
+    /// For how many ticks tokens can be fetched again; 0: not at all.
+    pub window: u8,
 }
 
 /// Everything at one moment.
@@ -53,6 +55,9 @@ pub struct World {
     pub promised: bool,
     /// What must not happen and is seen at once.
     pub broken: Option<&'static str>,
+    /// When tokens that were handed over cannot be fetched any more, by the store's clock.
+    window_ends: u8,
+    window: u8,
     faults: u8,
     crashes: u8,
 }
@@ -136,12 +141,18 @@ impl World {
         {
             return Err(());
         }
-        // Only tokens that have not left wait again.
-        let waits_again = (self.stored.state.name(), transition.becomes.name())
-            == (StateName::Redeemed, StateName::Approved)
-            && self.handed_over.is_empty();
+        // Only tokens that have not left wait again; a window may begin anew.
+        let waits_again = match (&self.stored.state, &transition.becomes) {
+            (RequestState::Redeemed(Some(_)), RequestState::Redeemed(Some(_))) => true,
+            (RequestState::Redeemed(None), RequestState::Approved(_)) => self.handed_over.is_empty(),
+            _ => false,
+        };
         if matches!(self.stored.state.name(), StateName::Redeemed | StateName::Denied) && !waits_again {
             self.broken = Some("a decided request came back to life");
+        }
+        if matches!(transition.becomes, RequestState::Redeemed(Some(_))) {
+            // Whoever could not tell whether they had left leaves them there as long as they would have waited.
+            self.window_ends = if is_kept(&transition.op) { LIFE } else { 0 }.max(self.now + self.window);
         }
         self.stored = Stored::of(self.stored.request().after(transition));
         Ok(())
@@ -153,6 +164,35 @@ impl World {
             RequestState::Approved(approval) => self.codes.get(usize::from(*approval.sealed.first()?)),
             _ => None,
         }
+    }
+}
+
+impl Protocol {
+    /// What must be possible, or the model shows nothing.
+    fn possibilities(&self) -> Vec<Property<Self>> {
+        let mut properties = vec![
+            Property::sometimes("a device gets its tokens", |_, world: &World| !world.handed_over.is_empty()),
+            Property::sometimes("a poll takes an exchange over, and it brings tokens", |_, world: &World| {
+                world.stored.fence > 1 && world.stored.spent.len() == 1 && world.waiting_code().is_some()
+            }),
+        ];
+        if self.roles.contains(&Role::Deny) {
+            properties.push(Property::sometimes("a request is denied", |_, world: &World| {
+                world.stored.state.name() == StateName::Denied
+            }));
+        }
+        if self.window > 0 {
+            properties.push(Property::sometimes("tokens are fetched again", |_, world: &World| {
+                world.handed_over.len() > 1
+            }));
+        }
+        if trips(&self.roles) > 1 {
+            properties.push(Property::sometimes(
+                "a second trip succeeds where the first did not",
+                |_, world: &World| world.stored.spent.len() > 1 && world.waiting_code().is_some(),
+            ));
+        }
+        properties
     }
 }
 
@@ -177,6 +217,8 @@ impl Model for Protocol {
             handed_over: Vec::new(),
             promised: false,
             broken: None,
+            window_ends: 0,
+            window: self.window,
             faults: self.faults,
             crashes: self.crashes,
         }]
@@ -223,9 +265,15 @@ impl Model for Protocol {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![
-            Property::<Self>::always("tokens leave once at most", |_, world: &World| {
-                world.handed_over.len() <= 1
-            }),
+            Property::<Self>::always(
+                "tokens leave once at most, or the same ones again",
+                |protocol: &Self, world: &World| {
+                    let times = world.handed_over.len();
+                    times <= 1
+                        || protocol.window > 0
+                            && world.handed_over.iter().all(|trip| *trip == world.handed_over[0])
+                },
+            ),
             Property::always("nothing is broken", |_, world: &World| world.broken.is_none()),
             Property::always(
                 "one exchange of a code at a time, and one for each lease",
@@ -256,24 +304,18 @@ impl Model for Protocol {
                 let over = world.crashes == protocol.crashes
                     && world.late.is_empty()
                     && !world.workers.iter().any(Worker::is_busy);
-                !over || world.stored.state != RequestState::Redeemed || !world.handed_over.is_empty()
-            }),
-            Property::sometimes("a device gets its tokens", |_, world: &World| !world.handed_over.is_empty()),
-            Property::sometimes("a poll takes an exchange over, and it brings tokens", |_, world: &World| {
-                world.stored.fence > 1 && world.stored.spent.len() == 1 && world.waiting_code().is_some()
-            }),
-            Property::sometimes("a request is denied", |_, world: &World| {
-                world.stored.state.name() == StateName::Denied
+                let is_gone = world.stored.state.name() == StateName::Redeemed && !is_kept(&world.stored.op);
+                !over || !is_gone || !world.handed_over.is_empty()
             }),
         ];
-        if trips(&self.roles) > 1 {
-            properties.push(Property::sometimes(
-                "a second trip succeeds where the first did not",
-                |_, world: &World| world.stored.spent.len() > 1 && world.waiting_code().is_some(),
-            ));
-        }
+        properties.extend(self.possibilities());
         properties
     }
+}
+
+/// Whether somebody who could not tell of a hand-over made the tokens stay.
+fn is_kept(op: &OpId) -> bool {
+    op.as_str().starts_with("keep waiting")
 }
 
 /// How many trips to the pool there are.

@@ -90,6 +90,33 @@ fn tokens_wait_again_for_the_one_who_could_not_tell() {
     assert_eq!(gone_since.keep_waiting(&before, &write.op, op(7)), None);
 }
 
+/// ST-09, TP-12: what may have been fetched again elsewhere stays handed over, and can be fetched for as long as it would have
+/// waited.
+#[test]
+fn an_uncertain_hand_over_with_a_window_stays_open() {
+    let before = approved(START);
+    let write = before.redeem_keeping(START, Some(secs(30)), op(3)).unwrap();
+    let done = before.after(&write);
+    let done = done.after(&done.keep_waiting(&before, &write.op, op(4)).unwrap());
+    assert_eq!(done.standing(START + LIFE - secs(1)), Standing::Redeliverable);
+    assert_eq!(done.standing(START + LIFE), Standing::Redeemed);
+    assert_eq!(done.keep_waiting(&before, &write.op, op(5)), None);
+    let not_done = before.after(&before.keep_waiting(&before, &write.op, op(4)).unwrap());
+    assert_eq!(not_done.standing(START), Standing::Redeemable);
+}
+
+/// TP-12: what was handed over can be fetched again until its window ends, and nothing else can be done with it.
+#[test]
+fn a_window_ends() {
+    let before = approved(START);
+    let after = before.after(&before.redeem_keeping(START, Some(secs(30)), op(3)).unwrap());
+    assert_eq!(after.standing(START + secs(29)), Standing::Redeliverable);
+    assert_eq!(after.standing(START + secs(30)), Standing::Redeemed);
+    assert_eq!(before.after(&before.redeem(START, op(3)).unwrap()).standing(START), Standing::Redeemed);
+    assert_eq!(after.redeem(START, op(4)), Err(Refusal::Decided(StateName::Redeemed)));
+    assert_eq!(after.deny(START, op(4)), Err(Refusal::Decided(StateName::Redeemed)));
+}
+
 /// ST-05: nothing brings a finished or an expired request back.
 #[test]
 fn terminal_states_stay() {
@@ -154,7 +181,7 @@ enum Act {
     TakeOver,
     Approve(u64),
     Release(u64),
-    Redeem,
+    Redeem(bool),
     Wait(u64),
 }
 
@@ -165,7 +192,7 @@ fn act() -> impl Strategy<Value = Act> {
         Just(Act::TakeOver),
         (0u64..4).prop_map(Act::Approve),
         (0u64..4).prop_map(Act::Release),
-        Just(Act::Redeem),
+        any::<bool>().prop_map(Act::Redeem),
         (0u64..900).prop_map(Act::Wait),
     ]
 }
@@ -183,13 +210,13 @@ proptest! {
                 Act::TakeOver => request.take_over((now, LEASE), op(1)),
                 Act::Approve(fence) => request.approve(fence, vec![], now, op(1)),
                 Act::Release(fence) => request.release(fence, op(1)),
-                Act::Redeem => request.redeem(now, op(1)),
+                Act::Redeem(window) => request.redeem_keeping(now, window.then_some(LEASE), op(1)),
                 Act::Wait(s) => { now = now + secs(s); continue }
             };
             let Ok(transition) = result else { continue };
             prop_assert_eq!(transition.expects, request.state.name());
-            prop_assert!(!matches!(request.state, RequestState::Redeemed | RequestState::Denied));
-            handed_over += u32::from(transition.becomes == RequestState::Redeemed);
+            prop_assert!(!matches!(request.state, RequestState::Redeemed(_) | RequestState::Denied));
+            handed_over += u32::from(matches!(transition.becomes, RequestState::Redeemed(_)));
             request = request.after(&transition);
         }
         prop_assert!(handed_over <= 1);

@@ -1,6 +1,7 @@
 //! Device clients from `[[client]]`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use device_grant_domain::client::registry::Registration;
 use device_grant_domain::client::{ClientAuth, DeviceClient, Grants, PoolBinding, TokenSet};
@@ -105,6 +106,7 @@ fn with_auth(
              upstream.rotates_refresh_tokens, or set client.dpop = \"required\", or leave REFRESH out of client.token_set"
         ));
     }
+    let redelivery = redelivery((settings, service), auth.as_ref(), dpop, problems);
     Some(DeviceClient {
         name: settings.text("client.name").unwrap_or(id.as_str()).to_owned(),
         id,
@@ -121,6 +123,7 @@ fn with_auth(
         starts_per_minute: settings.whole("client.starts_per_minute"),
         policies,
         dpop,
+        redelivery,
     })
 }
 
@@ -138,6 +141,27 @@ fn dpop(settings: &Settings, auth: Option<&ClientAuth>, problems: &mut Problems)
         problems.add(settings.wrong(PATH, expected));
     }
     dpop
+}
+
+/// Who can fetch tokens again must be who fetched them: a public client's devices have nothing but the code.
+fn redelivery(
+    (settings, service): (&Settings, &Settings),
+    auth: Option<&ClientAuth>,
+    dpop: Dpop,
+    problems: &mut Problems,
+) -> Option<Duration> {
+    const PATH: &str = "client.redelivery_s";
+    let window = super::service::seconds(settings, PATH);
+    if !window.is_zero() && matches!(auth, Some(ClientAuth::None)) && dpop != Dpop::Required {
+        problems.add(settings.wrong(PATH, "0 for a public client without client.dpop = \"required\""));
+    }
+    let two_polls = super::service::seconds(service, "codes.interval_s") * 2;
+    if !window.is_zero() && window < two_polls {
+        let expected =
+            format!("0, or {} at least: a device comes back at its next poll", two_polls.as_secs());
+        problems.add(settings.wrong(PATH, expected));
+    }
+    Some(window).filter(|window| !window.is_zero())
 }
 
 fn id(settings: &Settings, problems: &mut Problems) -> Option<ClientId> {

@@ -263,6 +263,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("client.token_set", Kind::Text, "As `codes.token_set`, for this client."),
     Key::new("client.lifetime_s", Kind::Whole(10, 86_400), "As `codes.lifetime_s`, for this client."),
     Key::new("client.starts_per_minute", Kind::Whole(1, 100_000_000), "The most requests it may start in a minute, on each replica; more hear 429. Without it only its networks are limited."),
+    Key::new("client.redelivery_s", Kind::Whole(0, 300), "For how long a device can fetch its tokens again when the answer that brought them was lost on its way, in seconds; 0: not at all, and it starts again. Every poll of the same `device_code` by the same client then gets the same tokens. For clients that prove themselves: by a secret, a key, or `dpop = \"required\"`.").whole(0),
     Key::new("client.grant_types", Kind::Texts, "The grants it may use.")
         .texts(&["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]),
     Key::new("client.policies.proximity", Kind::OneOf(&["off", "warn", "require_more", "refuse"], &[]), "What follows when the device's network is not the browser's. `warn`: the page says so. `require_more`: the person types characters from the device's screen and says that it is theirs, also where nearness cannot be told (IPv4 here, IPv6 there). `refuse`: nothing can be authorized; only Deny is left. A television on cable and a telephone on mobile data are an honest pair, so nothing follows by default.")

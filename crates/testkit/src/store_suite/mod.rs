@@ -99,6 +99,7 @@ macro_rules! store_suite {
 
             /// ST-13: large token sets fit, and leave the store at hand-over.
             fn a_large_token_set_fits_until_it_is_handed_over();
+            fn a_token_set_with_a_window_stays();
 
             /// ST-02: fifty redeemers, one winner.
             fn one_of_fifty_redeemers_wins();

@@ -169,6 +169,7 @@ impl Run {
             from.approve(from.fence, sealed, now, op()),
             from.release(from.fence, op()),
             from.redeem(now, op()),
+            from.redeem_keeping(now, Some(LEASE), op()),
         ];
         let possible: Vec<_> = possible.into_iter().flatten().collect();
         (!possible.is_empty()).then(|| pick(&mut self.random, &possible))

@@ -66,7 +66,7 @@ pub async fn slowing_down_never_spoils_an_approval(store: Store) {
         assert_eq!(present, DeviceRequest { interval: present.interval, ..request.clone() });
         assert!((5..26).contains(&present.interval));
         request = commit(&*store, &request, request.redeem(START, op())).await;
-        assert_eq!(stored(&*store, &request.id).await.state, RequestState::Redeemed);
+        assert_eq!(stored(&*store, &request.id).await.state, RequestState::Redeemed(None));
     }
 }
 

@@ -1,7 +1,9 @@
 //! The condition of each transition, and what it leaves alone.
 
+use std::time::Duration;
+
 use device_grant_domain::RequestId;
-use device_grant_domain::request::{DeviceRequest, RequestState, StateName, Transition};
+use device_grant_domain::request::{DeviceRequest, Redelivery, RequestState, StateName, Transition};
 use device_grant_domain::store::{Consistency, TransitionError};
 
 use super::samples::{
@@ -119,7 +121,17 @@ pub async fn a_large_token_set_fits_until_it_is_handed_over(store: Store) {
     assert_eq!(stored(&*store, &request.id).await, request);
     let after = commit(&*store, &request, request.redeem(START, op())).await;
     assert_eq!(stored(&*store, &request.id).await, after);
-    assert_eq!(after.state, RequestState::Redeemed);
+    assert_eq!(after.state, RequestState::Redeemed(None));
+}
+
+/// A token set that may be fetched again stays as it was, and its time with it.
+pub async fn a_token_set_with_a_window_stays(store: Store) {
+    let request = approved(&*store, b"tokens".to_vec()).await;
+    let write = request.redeem_keeping(START, Some(Duration::from_secs(30)), op());
+    let after = commit(&*store, &request, write).await;
+    assert_eq!(stored(&*store, &request.id).await, after);
+    let kept = Redelivery { until: START + Duration::from_secs(30), sealed: b"tokens".to_vec() };
+    assert_eq!(after.state, RequestState::Redeemed(Some(kept)));
 }
 
 async fn conflicts(store: &Store, transition: &Transition, present: &DeviceRequest) {

@@ -94,7 +94,7 @@ async fn the_table_and_the_keys_together_open_no_mailbox() {
     let access_token = tokens["access_token"].as_str().unwrap();
     assert!(contains(&opened, access_token), "this is what waited");
     assert!(!contains(&approval.sealed, access_token));
-    assert_eq!(load(&app, &codes).await.state, RequestState::Redeemed, "and now nothing waits");
+    assert_eq!(load(&app, &codes).await.state, RequestState::Redeemed(None), "and now nothing waits");
 
     let item = format!("{request:?}");
     for secret in [&codes.device_code, &codes.user_code, &codes.user_code.replace('-', "")] {

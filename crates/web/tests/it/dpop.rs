@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderName, Method, Request, StatusCode, header};
@@ -211,6 +212,33 @@ async fn proofs_cost_nothing_where_they_are_off() {
         assert_eq!(poll_on(&app, 1, (TV, &codes), text).await.error(), "authorization_pending");
     }
     assert_eq!(app.store.count(Call::Spend), 0);
+}
+
+/// DP-02, TP-12: who may fetch lost tokens again is the holder of the request's key, with a fresh proof; a request that is tied to
+/// none has no such window.
+#[tokio::test]
+async fn lost_tokens_come_again_to_their_key_alone() {
+    let clients = Box::new(|clients: &mut Vec<DeviceClient>| {
+        for client in clients.iter_mut() {
+            (client.dpop, client.redelivery) = (Dpop::Optional, Some(Duration::from_secs(30)));
+        }
+    });
+    let app = TestApp::with(Options { clients, ..Options::default() }).await;
+    let (signer, stranger) = (Signer::es256(), Signer::es256());
+    let codes = started(&app, TV, &signer).await;
+    assert_eq!(outcome(&Browser::alice(&app).approve(&codes).await), "approved");
+    let fetched = fresh(&app, &signer, "/token");
+    let first = poll_on(&app, 0, (TV, &codes), &fetched).await.json();
+    assert_eq!(app.poll(TV, &codes).await.error(), "invalid_grant", "no proof");
+    assert_eq!(poll(&app, TV, &codes, &stranger).await.error(), "invalid_grant", "another key");
+    assert_refused(&poll_on(&app, 1, (TV, &codes), &fetched).await, "a proof that was used");
+    let again = poll(&app, TV, &codes, &signer).await.json();
+    assert_eq!(again["access_token"], first["access_token"]);
+
+    let untied = app.start(TV).await;
+    assert_eq!(outcome(&Browser::alice(&app).approve(&untied).await), "approved");
+    assert_eq!(poll(&app, TV, &untied, &signer).await.status, StatusCode::OK);
+    assert_eq!(poll(&app, TV, &untied, &signer).await.error(), "invalid_grant");
 }
 
 /// DP-02: where proofs were switched off meanwhile a tied request still answers to nobody else.

@@ -23,6 +23,7 @@ mod policies;
 mod poll;
 mod pool_calls;
 mod races;
+mod redelivery;
 mod refresh;
 mod refresh_races;
 mod registry;

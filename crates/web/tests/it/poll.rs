@@ -470,6 +470,6 @@ async fn the_store_forgets_tokens_at_the_hand_over() {
     app.poll(TV, &codes).await;
     let id = RequestId::of(&DeviceCode::new(&*codes.device_code));
     let stored = app.store.load(&id, Consistency::Strong).await.unwrap().unwrap();
-    assert_eq!(stored.state, device_grant_domain::request::RequestState::Redeemed);
+    assert_eq!(stored.state, device_grant_domain::request::RequestState::Redeemed(None));
     assert!(stored.swept_at() > app.clock.now());
 }

@@ -1,5 +1,7 @@
 //! Who writes to a request: callbacks, polls and a person who says no, step by step.
 
+use std::time::Duration;
+
 use device_grant_domain::request::{DeviceRequest, Refusal, RequestState, Standing, StateName, Transition};
 use device_grant_domain::{AttemptId, OpId};
 
@@ -181,7 +183,16 @@ impl Protocol {
             Role::Poll => match (&request.state, request.standing(now)) {
                 (RequestState::Approved(approval), Standing::Redeemable) => {
                     let aim = Aim::Redeem(approval.sealed[0]);
-                    begin_write(&request, request.redeem(now, op(number, "redeem")), aim)
+                    let redeem = request.redeem_keeping(now, window(self.window), op(number, "redeem"));
+                    begin_write(&request, redeem, aim)
+                }
+                (RequestState::Redeemed(Some(kept)), Standing::Redeliverable) => {
+                    // Nothing is written: the answer is on its way.
+                    world.handed_over.push(kept.sealed[0]);
+                    if world.now > world.window_ends + SKEW {
+                        world.broken = Some("tokens left after their window");
+                    }
+                    Worker::Done
                 }
                 (RequestState::Authorized(claim), Standing::Abandoned) => {
                     let aim = Aim::Lease(claim.sealed[0]);
@@ -244,6 +255,10 @@ impl Protocol {
             _ => Worker::Done,
         }
     }
+}
+
+fn window(ticks: u8) -> Option<Duration> {
+    (ticks > 0).then(|| TICK * ticks.into())
 }
 
 /// The clock of the replica that worker `number` is at.

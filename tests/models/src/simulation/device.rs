@@ -52,14 +52,14 @@ pub(crate) async fn log_in(world: Arc<World>, number: u32) -> End {
         world.judge.violation(format!("{id} never ends for its device"));
         return End::Expired;
     };
-    judge(&world, &id, end, at).await;
+    judge(&world, &id, (end, at)).await;
     end
 }
 
 async fn start(world: &World, number: u32) -> Option<DeviceAuthorizationResponse> {
     let origin = Origin { network: network(number), device: None };
     for _ in 0..STARTS {
-        let client = world.client();
+        let client = world.client(number);
         let answer =
             world.ask(async |service| service.start(&client, "".parse().ok()?, &origin, None).await.ok());
         if let Some(Some(answer)) = answer.await {
@@ -96,14 +96,15 @@ async fn poll(
 }
 
 async fn ask_once(world: &World, number: u32, code: &DeviceCode, id: &RequestId) -> Option<PollOutcome> {
-    let client = world.client();
+    let client = world.client(number);
     world
         .ask(async |service| {
             let outcome = service.poll(&client, code, None, network(number)).await;
             if let PollOutcome::Tokens(tokens) = &outcome {
                 // From here on they may get lost; they have left.
                 let refresh = tokens.refresh_token.as_ref().expect("this pool always gives one");
-                world.judge.handed_over(id, world.pool.is_good(refresh.expose()));
+                let (token, again) = (refresh.expose(), client.redelivery.is_some());
+                world.judge.handed_over(id, (token, world.pool.is_good(token)), again);
             }
             outcome
         })
@@ -111,7 +112,7 @@ async fn ask_once(world: &World, number: u32, code: &DeviceCode, id: &RequestId)
 }
 
 /// What a device was told must be what is the case.
-async fn judge(world: &World, id: &RequestId, end: End, at: Timestamp) {
+async fn judge(world: &World, id: &RequestId, (end, at): (End, Timestamp)) {
     let Some(request) = world.store.present(id).await else {
         return world.judge.violation(format!("{id} ended {end:?} and is not there"));
     };
@@ -124,7 +125,7 @@ async fn judge(world: &World, id: &RequestId, end: End, at: Timestamp) {
         End::Denied => state == StateName::Denied,
         End::Expired => match &request.state {
             RequestState::Approved(approval) => at + Duration::from_secs(2) >= approval.redeemable_until,
-            RequestState::Redeemed => false,
+            RequestState::Redeemed(_) => false,
             _ => at + Duration::from_secs(2) >= request.created_at + LIFETIME,
         },
         End::NeverStarted => true,
@@ -138,8 +139,16 @@ async fn judge(world: &World, id: &RequestId, end: End, at: Timestamp) {
     if end == End::Expired && world.judge.was_promised(id) {
         world.faults.count("approval that its device could not fetch in time");
     }
+    // Skewed clocks may differ by two seconds.
+    let could_come_again = matches!(&request.state, RequestState::Redeemed(Some(kept)) if at + Duration::from_secs(2) < kept.until);
+    if end == End::AnswerLost && world.judge.was_handed_over(id) && could_come_again {
+        world.judge.violation(format!("{id} did not come again"));
+    }
     if end == End::AnswerLost && !world.judge.was_handed_over(id) {
+        // Somebody made them stay, a moment after the device was told that they were gone.
+        let stay = matches!(&request.state, RequestState::Redeemed(Some(kept)) if at < kept.until);
         match state {
+            StateName::Redeemed if stay => world.faults.count("hand-over that was taken for done"),
             StateName::Redeemed if !world.judge.has_lost_its_replica(id) => {
                 world.judge.violation(format!("{id} was handed over to nobody by a replica that lives"));
             }

@@ -16,7 +16,7 @@ pub(crate) struct Judge(Mutex<Record>);
 struct Record {
     violations: Vec<String>,
     /// Token sets that left a replica, by request.
-    handed_over: BTreeMap<RequestId, u32>,
+    handed_over: BTreeMap<RequestId, Vec<String>>,
     /// Requests whose person was told that the device has its tokens.
     promised: BTreeSet<RequestId>,
     /// Who wrote a hand-over last.
@@ -38,13 +38,17 @@ impl Judge {
         if before.op == transition.op {
             return;
         }
-        if transition.becomes == RequestState::Redeemed {
+        if transition.becomes.name() == StateName::Redeemed {
             self.record().redeemed_by.insert(before.id.clone(), by.clone());
         }
         let (from, to) = (before.state.name(), transition.becomes.name());
-        // Whoever could not learn whether a hand-over was written, and let nothing out, may make the tokens wait again.
-        let waits_again =
-            (from, to) == (StateName::Redeemed, StateName::Approved) && !self.was_handed_over(&before.id);
+        // Whoever could not learn whether a hand-over was written, and let nothing out, may make the tokens wait again. Where
+        // they can be fetched again, that begins anew.
+        let waits_again = match (&before.state, &transition.becomes) {
+            (RequestState::Redeemed(Some(_)), RequestState::Redeemed(Some(_))) => true,
+            (RequestState::Redeemed(None), RequestState::Approved(_)) => !self.was_handed_over(&before.id),
+            _ => false,
+        };
         if matches!(from, StateName::Redeemed | StateName::Denied) && !waits_again {
             self.violation(format!("{} went from {from:?} to {to:?}", before.id));
         }
@@ -55,16 +59,16 @@ impl Judge {
         }
     }
 
-    /// A poll was answered with tokens.
-    pub(crate) fn handed_over(&self, id: &RequestId, is_good: bool) {
-        let times = {
+    /// A poll was answered with tokens, known by their refresh token. `again`: the client may fetch them again.
+    pub(crate) fn handed_over(&self, id: &RequestId, (token, is_good): (&str, bool), again: bool) {
+        let tokens = {
             let mut record = self.record();
-            let times = record.handed_over.entry(id.clone()).or_default();
-            *times += 1;
-            *times
+            let tokens = record.handed_over.entry(id.clone()).or_default();
+            tokens.push(token.to_owned());
+            tokens.clone()
         };
-        if times > 1 {
-            self.violation(format!("{id} was handed over {times} times"));
+        if tokens.len() > 1 && !(again && tokens.iter().all(|one| one == token)) {
+            self.violation(format!("{id} was handed over {} times", tokens.len()));
         }
         if !is_good {
             self.violation(format!("{id} was handed over revoked"));

@@ -9,6 +9,7 @@ use device_grant_domain::client::{
 };
 use device_grant_domain::jws::KeySet;
 use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, Keyring, Network, Ports, Settings, Timestamp};
+use device_grant_protocol::ClientSecret;
 use device_grant_testkit::{SeededEntropy, device_client, public_pool_client, settings};
 use tokio::time::{Instant, sleep};
 use url::Url;
@@ -20,8 +21,10 @@ use super::life::Life;
 use super::pool::{Pool, PoolLink};
 use super::wire::{SharedStore, StoreLink};
 
-/// The only client.
-pub(crate) const CLIENT: &str = "tv";
+/// Odd devices are of the client whose tokens can be fetched again.
+const CLIENTS: [&str; 2] = ["tv", "box"];
+/// For how long they can: longer than the pace of a device that was slowed down a few times.
+const WINDOW: Duration = Duration::from_secs(45);
 /// How long codes live here.
 pub(crate) const LIFETIME: Duration = Duration::from_mins(10);
 const REPLICAS: u32 = 3;
@@ -75,7 +78,10 @@ impl World {
     /// A world in which of a thousand calls `permille` go wrong.
     pub(crate) fn new(seed: u64, permille: u32) -> Arc<Self> {
         let entropy = SeededEntropy::new(seed);
-        let own = PoolBinding::Own(public_pool_client(CLIENT));
+        let secret = ClientAuth::secret(&ClientSecret::new("secret"), false);
+        let [tv, other] =
+            CLIENTS.map(|id| device_client(id, secret.clone(), PoolBinding::Own(public_pool_client(id))));
+        let other = DeviceClient { redelivery: Some(WINDOW), ..other };
         let service_client = public_pool_client("service");
         let world = Self {
             dice: Dice::of(seed),
@@ -85,7 +91,7 @@ impl World {
             pool: Arc::default(),
             began: Instant::now(),
             keys: Keyring::fresh_material(&entropy),
-            clients: Arc::new([device_client(CLIENT, ClientAuth::None, own)].into_iter().collect()),
+            clients: Arc::new([tv, other].into_iter().collect()),
             settings: Settings {
                 lifetime: LIFETIME,
                 ..settings("https://login.example.com", service_client)
@@ -97,9 +103,10 @@ impl World {
         Arc::new(world)
     }
 
-    /// The client, as whoever authenticated it found it.
-    pub(crate) fn client(&self) -> Arc<DeviceClient> {
-        self.clients.all().remove(0)
+    /// The client of device `number`, as whoever authenticated it found it.
+    pub(crate) fn client(&self, number: u32) -> Arc<DeviceClient> {
+        let id = CLIENTS[number as usize % 2].parse().expect("a good client_id");
+        self.clients.find(&id).expect("it is there")
     }
 
     /// What an exact clock shows.

@@ -1,5 +1,7 @@
 //! How device clients prove themselves, as it is written.
 
+use std::time::Duration;
+
 use device_grant_domain::client::{Audience, ClientAuth, KeySource, PoolBinding, PrivateKeyJwt, SecretHash};
 use device_grant_domain::dpop::Dpop;
 use device_grant_domain::jws::SigningAlgorithm;
@@ -216,4 +218,22 @@ fn a_pool_client_of_its_own_needs_its_secret_and_is_nobody_elses() {
     let twice = own("auth_method = \"none\"\nupstream_client_id = \"x\"\n")
         + "[[client]]\nid = \"b\"\nauth_method = \"none\"\nupstream_client_id = \"x\"\n";
     assert!(only_problem(&twice, &[]).contains("client[2].upstream_client_id"));
+}
+
+/// TP-12: tokens are fetched again only by who proves to be who has fetched them, and not before the next poll can come.
+#[test]
+fn a_window_is_for_clients_that_prove_themselves() {
+    let window = |lines: &str| good(&with_client(lines)).clients.remove(1).redelivery;
+    let secret = "secret = \"a-secret-of-enough-characters\"";
+    assert_eq!(window(&format!("{secret}\nredelivery_s = 30")), Some(Duration::from_secs(30)));
+    assert_eq!(window(secret), None);
+    let tied = "auth_method = \"none\"\ndpop = \"required\"\nredelivery_s = 30";
+    assert_eq!(window(tied), Some(Duration::from_secs(30)));
+    for dpop in ["off", "optional"] {
+        let lines = format!("auth_method = \"none\"\ndpop = \"{dpop}\"\nredelivery_s = 30");
+        let told = only_problem(&with_client(&lines), &[]);
+        assert!(told.contains("redelivery_s") && told.contains("public client"), "{told}");
+    }
+    let told = only_problem(&with_client(&format!("{secret}\nredelivery_s = 9")), &[]);
+    assert!(told.contains("10 at least"), "{told}");
 }
