@@ -13,6 +13,7 @@ struct Metadata {
     issuer: String,
     token_endpoint: Url,
     device_authorization_endpoint: Option<Url>,
+    revocation_endpoint: Option<Url>,
 }
 
 pub(crate) async fn endpoints(client: &reqwest::Client, issuer: &Url) -> Result<Endpoints, ClientError> {
@@ -28,7 +29,9 @@ pub(crate) async fn endpoints(client: &reqwest::Client, issuer: &Url) -> Result<
         .ok_or_else(|| unusable("it names no device_authorization_endpoint".to_owned()))?;
     http::require_secure(&device_authorization)?;
     http::require_secure(&metadata.token_endpoint)?;
-    Ok(Endpoints { device_authorization, token: metadata.token_endpoint })
+    let revocation = metadata.revocation_endpoint;
+    revocation.as_ref().map(http::require_secure).transpose()?;
+    Ok(Endpoints { device_authorization, token: metadata.token_endpoint, revocation })
 }
 
 /// The well-known part goes between host and path (RFC 8414 section 3.1).

@@ -97,8 +97,14 @@ fn words(error: reqwest::Error) -> String {
 impl Answer {
     /// The message of a 200; what else came, by who has to act.
     pub(crate) fn into_success<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        self.check()?;
+        serde_json::from_slice(&self.body).map_err(|error| self.unusable(error.to_string()))
+    }
+
+    /// Whether it is a 200; what else came, by who has to act.
+    pub(crate) fn check(&self) -> Result<(), ClientError> {
         if self.status == StatusCode::OK {
-            return serde_json::from_slice(&self.body).map_err(|error| self.unusable(error.to_string()));
+            return Ok(());
         }
         let passing = self.status.is_server_error()
             || matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);

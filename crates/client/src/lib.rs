@@ -48,6 +48,8 @@ pub struct Endpoints {
     pub device_authorization: Url,
     /// `token_endpoint` (RFC 8414 section 2).
     pub token: Url,
+    /// `revocation_endpoint` (RFC 7009), where the server has one.
+    pub revocation: Option<Url>,
 }
 
 /// A device in front of one authorization server.
@@ -77,6 +79,7 @@ impl DeviceClient {
     pub fn new(endpoints: Endpoints, credentials: Credentials) -> Result<Self, ClientError> {
         http::require_secure(&endpoints.device_authorization)?;
         http::require_secure(&endpoints.token)?;
+        endpoints.revocation.as_ref().map(http::require_secure).transpose()?;
         Ok(Self { http: http::client()?, endpoints, credentials })
     }
 

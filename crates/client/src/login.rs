@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use device_grant_protocol::{DeviceAuthorizationResponse, GRANT_TYPE_DEVICE_CODE, Scope, TokenResponse};
+use device_grant_protocol::{
+    DeviceAuthorizationResponse, GRANT_TYPE_DEVICE_CODE, Scope, TOKEN_TYPE_DEVICE_CODE, TokenResponse,
+};
 
 use crate::DeviceClient;
 use crate::error::{ClientError, Refusal};
@@ -83,6 +85,18 @@ impl DeviceClient {
             Err(ClientError::Refused(refusal)) => login.refused(refusal, retry_after),
             Err(error) => login.goes_on_after(error),
         }
+    }
+
+    /// Gives the login up, so that nobody can approve it any more: for when the person leaves the screen. A server without a
+    /// `revocation_endpoint` is not told; its code runs out by itself.
+    ///
+    /// # Errors
+    /// [`ClientError::Away`] when nothing answers: the code may still be good, and may be given up again.
+    pub async fn cancel(&self, login: &Login) -> Result<(), ClientError> {
+        let Some(revocation) = &self.endpoints.revocation else { return Ok(()) };
+        let device_code = login.codes.device_code.expose();
+        let form = [("token", device_code), ("token_type_hint", TOKEN_TYPE_DEVICE_CODE)];
+        self.post(revocation, &form).await?.check()
     }
 
     /// Polls at the right pace until the login is over. Dropping the future stops polling; calling again goes on.

@@ -29,6 +29,8 @@ pub(crate) enum Event {
     Approve,
     /// The person said no.
     Deny,
+    /// The device gave its code up.
+    Cancel,
     /// The device has its tokens.
     HandOver,
     /// An approval brought nothing.
@@ -53,6 +55,7 @@ impl Event {
             Self::Authorize => "authorize",
             Self::Approve => "approve",
             Self::Deny => "deny",
+            Self::Cancel => "cancel",
             Self::HandOver => "hand_over",
             Self::Failure => "failure",
             Self::Refresh => "refresh",

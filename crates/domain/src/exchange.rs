@@ -288,7 +288,7 @@ impl DeviceGrant {
         }
     }
 
-    async fn drop_tokens(&self, pool_client: &PoolClient, unwanted: Unwanted) {
+    pub(crate) async fn drop_tokens(&self, pool_client: &PoolClient, unwanted: Unwanted) {
         let (token, hint) = match &unwanted {
             Unwanted::Refresh(token) => (token.expose(), "refresh_token"),
             Unwanted::Access(token) => (token.expose(), "access_token"),
@@ -300,13 +300,13 @@ impl DeviceGrant {
 }
 
 /// What stands for a token set that nobody will get: at a pool, the end of a refresh token ends the rest too.
-enum Unwanted {
+pub(crate) enum Unwanted {
     Refresh(RefreshToken),
     Access(AccessToken),
 }
 
 impl Unwanted {
-    fn of(response: &TokenResponse) -> Self {
+    pub(crate) fn of(response: &TokenResponse) -> Self {
         let refresh = response.refresh_token.clone().map(Self::Refresh);
         refresh.unwrap_or_else(|| Self::Access(response.access_token.clone()))
     }

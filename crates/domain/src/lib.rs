@@ -3,6 +3,7 @@
 mod audit;
 pub mod balancer;
 mod callback;
+mod cancel;
 pub mod client;
 pub mod codes;
 mod commit;

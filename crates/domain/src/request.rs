@@ -4,6 +4,7 @@
 //!             +------ deny ------------------------------------------------------------> denied
 //!  pending ---+--- claim (sealed, leased) ---> authorized --- approve ---> approved --- redeem ---> redeemed
 //!      ^------- release -------------------------+                            ^--- keep waiting ------+
+//!  pending, authorized, approved --- cancel (by the device) ---> cancelled
 //! ```
 //!
 //! Only whoever wrote a redemption, could not learn whether it was done, and has let nothing out makes the tokens wait again.
@@ -75,6 +76,8 @@ pub enum RequestState {
     Redeemed(Option<Redelivery>),
     /// The person said no.
     Denied,
+    /// The device gave its code up. To everybody this is as if the codes had run out.
+    Cancelled,
 }
 
 /// A name for each [`RequestState`], as conditional writes and logs use it.
@@ -91,6 +94,8 @@ pub enum StateName {
     Redeemed,
     /// See [`RequestState::Denied`].
     Denied,
+    /// See [`RequestState::Cancelled`].
+    Cancelled,
 }
 
 /// A code that is being exchanged.
@@ -196,6 +201,7 @@ impl RequestState {
             Self::Approved(_) => StateName::Approved,
             Self::Redeemed(_) => StateName::Redeemed,
             Self::Denied => StateName::Denied,
+            Self::Cancelled => StateName::Cancelled,
         }
     }
 }
@@ -209,6 +215,7 @@ impl StateName {
             Self::Approved => "approved",
             Self::Redeemed => "redeemed",
             Self::Denied => "denied",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -227,6 +234,7 @@ impl DeviceRequest {
             RequestState::Redeemed(Some(kept)) if now < kept.until => Standing::Redeliverable,
             RequestState::Redeemed(_) => Standing::Redeemed,
             RequestState::Denied => Standing::Denied,
+            RequestState::Cancelled => Standing::Expired,
         }
     }
 
@@ -241,6 +249,7 @@ impl DeviceRequest {
             RequestState::Approved(_) | RequestState::Redeemed(_) | RequestState::Denied => {
                 Err(Refusal::Decided(self.state.name()))
             }
+            RequestState::Cancelled => Err(Refusal::Expired),
             _ if now >= self.expires_at => Err(Refusal::Expired),
             RequestState::Authorized(_) => Err(Refusal::Held),
             RequestState::Pending => Ok(()),
@@ -251,6 +260,19 @@ impl DeviceRequest {
     pub fn deny(&self, now: Timestamp, op: OpId) -> Result<Transition, Refusal> {
         self.is_open(now)?;
         Ok(self.becomes(RequestState::Denied, op))
+    }
+
+    /// The device gives its code up. What is on its way from the pool is stored no more.
+    pub fn cancel(&self, now: Timestamp, op: OpId) -> Result<Transition, Refusal> {
+        match self.standing(now) {
+            Standing::Undecided | Standing::Abandoned | Standing::Redeemable => {
+                Ok(self.becomes(RequestState::Cancelled, op))
+            }
+            Standing::Expired => Err(Refusal::Expired),
+            Standing::Denied | Standing::Redeliverable | Standing::Redeemed => {
+                Err(Refusal::Decided(self.state.name()))
+            }
+        }
     }
 
     /// The trip `attempt` came back with a code, which `sealed` holds.

@@ -53,6 +53,9 @@ pub enum RevokeRefusal {
     /// Too many tokens were revoked from this network: wait.
     #[error("too many revocations from this network")]
     TooMany(Duration),
+    /// A device code was to be given up, and the proof of its key is missing or was used before.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// Nothing is known.
     #[error("no answer from the pool")]
     Unavailable,

@@ -17,7 +17,7 @@ pub use form::{FormError, Params};
 pub use ids::{ClientId, InvalidClientId};
 pub use messages::{
     CLIENT_ASSERTION_TYPE_JWT_BEARER, DeviceAuthorizationResponse, GRANT_TYPE_DEVICE_CODE,
-    GRANT_TYPE_REFRESH_TOKEN, TokenResponse, token_type,
+    GRANT_TYPE_REFRESH_TOKEN, TOKEN_TYPE_DEVICE_CODE, TokenResponse, token_type,
 };
 pub use metadata::{AuthMethod, ServerMetadata};
 pub use scope::{InvalidScope, Scope};

@@ -7,6 +7,8 @@ use crate::secret::{AccessToken, DeviceCode, IdToken, RefreshToken, UserCode};
 pub const GRANT_TYPE_DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// `grant_type` of a refresh (RFC 6749 section 6).
 pub const GRANT_TYPE_REFRESH_TOKEN: &str = "refresh_token";
+/// `token_type_hint` of a device code that its device gives up: our own, beside those of RFC 7009 section 2.1.
+pub const TOKEN_TYPE_DEVICE_CODE: &str = "device_code";
 
 /// `client_assertion_type` of a JWT (RFC 7523 section 2.2).
 pub const CLIENT_ASSERTION_TYPE_JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_client::{DeviceClient, Login, Outcome, Progress};
 use device_grant_domain::{Clock, SystemClock};
@@ -14,6 +14,8 @@ use crate::cli::Qr;
 
 /// Light modules around a code, as its standard wants them.
 const QUIET_ZONE: isize = 4;
+/// Whoever presses Ctrl-C does not want to wait.
+const LAST_WORD: Duration = Duration::from_secs(3);
 const TICK: Duration = Duration::from_secs(1);
 /// Whatever the terminal's own colours are: many phones cannot read an inverted code.
 const BLACK_ON_WHITE: &str = "\x1b[38;5;16;48;5;231m";
@@ -26,15 +28,19 @@ pub(crate) struct Screen {
     pub(crate) show_tokens: bool,
 }
 
-/// Logs in on this terminal, and prints what came of it.
+/// Logs in on this terminal, and prints what came of it. Once `interrupted` the code is given up.
 pub(crate) async fn log_in(
     device: &DeviceClient,
     scope: Option<&Scope>,
     screen: Screen,
+    interrupted: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut login = device.start(scope).await?;
     show_codes(&login, screen.qr);
-    let outcome = wait(device, &mut login).await?;
+    let outcome = tokio::select! {
+        outcome = wait(device, &mut login) => outcome?,
+        () = interrupted => return Err(give_up(device, &login).await),
+    };
     match outcome {
         Outcome::Approved(tokens) => {
             print!("{}", summary(&tokens, screen.show_tokens));
@@ -44,6 +50,18 @@ pub(crate) async fn log_in(
         Outcome::Expired => {
             bail!("expired_token: nobody decided in time; run the command again for a new code")
         }
+    }
+}
+
+/// The person has left: nobody shall approve a code that no device waits for.
+async fn give_up(device: &DeviceClient, login: &Login) -> anyhow::Error {
+    let told = tokio::time::timeout(LAST_WORD, device.cancel(login)).await;
+    match told {
+        Ok(Ok(())) => anyhow!("interrupted; the code was given up"),
+        Ok(Err(problem)) => {
+            anyhow!("interrupted; the code could not be given up, and runs out by itself: {problem}")
+        }
+        Err(_) => anyhow!("interrupted; the code could not be given up in time, and runs out by itself"),
     }
 }
 

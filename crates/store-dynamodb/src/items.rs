@@ -83,9 +83,10 @@ pub(crate) fn encode_state(state: &RequestState) -> [(&'static str, Option<Attri
             Some(&approval.sealed),
         ),
         RequestState::Redeemed(Some(kept)) => (None, Some(kept.until), None, Some(&kept.sealed)),
-        RequestState::Pending | RequestState::Redeemed(None) | RequestState::Denied => {
-            (None, None, None, None)
-        }
+        RequestState::Pending
+        | RequestState::Redeemed(None)
+        | RequestState::Denied
+        | RequestState::Cancelled => (None, None, None, None),
     };
     [
         ("attempt", attempt.map(|attempt| text(attempt.as_str()))),
@@ -127,6 +128,7 @@ fn state(item: &Attributes<'_>) -> Result<RequestState, Fault> {
             None
         }),
         "denied" => RequestState::Denied,
+        "cancelled" => RequestState::Cancelled,
         "authorized" => RequestState::Authorized(Claim {
             attempt: attempt()?,
             lease_until: item.moment("until")?,

@@ -83,7 +83,10 @@ impl<'a> Parts<'a> {
             RequestState::Redeemed(Some(kept)) => {
                 Self { until: Some(kept.until), payload: Some(&kept.sealed), ..Self::default() }
             }
-            RequestState::Pending | RequestState::Redeemed(None) | RequestState::Denied => Self::default(),
+            RequestState::Pending
+            | RequestState::Redeemed(None)
+            | RequestState::Denied
+            | RequestState::Cancelled => Self::default(),
         }
     }
 }
@@ -119,6 +122,7 @@ fn state(row: &Columns<'_>) -> Result<RequestState, Fault> {
             None => None,
         }),
         "denied" => RequestState::Denied,
+        "cancelled" => RequestState::Cancelled,
         "authorized" => RequestState::Authorized(Claim {
             attempt: attempt()?,
             lease_until: row.moment("until")?,

@@ -156,6 +156,7 @@ impl From<RefreshRefusal> for OAuthError {
 impl From<RevokeRefusal> for OAuthError {
     fn from(refusal: RevokeRefusal) -> Self {
         match refusal {
+            RevokeRefusal::Proof(refused) => refused.into(),
             RevokeRefusal::UnsupportedTokenType => Self::code(ErrorCode::UnsupportedTokenType),
             RevokeRefusal::TooMany(wait) => Self::too_many(wait, refusal.to_string()),
             RevokeRefusal::Unavailable => Self::unavailable(),

@@ -147,7 +147,9 @@ impl World {
             (RequestState::Redeemed(None), RequestState::Approved(_)) => self.handed_over.is_empty(),
             _ => false,
         };
-        if matches!(self.stored.state.name(), StateName::Redeemed | StateName::Denied) && !waits_again {
+        if matches!(self.stored.state.name(), StateName::Redeemed | StateName::Denied | StateName::Cancelled)
+            && !waits_again
+        {
             self.broken = Some("a decided request came back to life");
         }
         if matches!(transition.becomes, RequestState::Redeemed(Some(_))) {
@@ -176,6 +178,11 @@ impl Protocol {
                 world.stored.fence > 1 && world.stored.spent.len() == 1 && world.waiting_code().is_some()
             }),
         ];
+        if self.roles.contains(&Role::Cancel) {
+            properties.push(Property::sometimes("waiting tokens are given up", |_, world: &World| {
+                world.promised && world.stored.state.name() == StateName::Cancelled
+            }));
+        }
         if self.roles.contains(&Role::Deny) {
             properties.push(Property::sometimes("a request is denied", |_, world: &World| {
                 world.stored.state.name() == StateName::Denied
@@ -289,8 +296,9 @@ impl Model for Protocol {
                 world.waiting_code().is_none_or(|code| code.alive)
             }),
             Property::always("what was promised is there", |_, world: &World| {
-                !world.promised
-                    || matches!(world.stored.state.name(), StateName::Approved | StateName::Redeemed)
+                // What its own device gives up afterwards was there.
+                let kept = [StateName::Approved, StateName::Redeemed, StateName::Cancelled];
+                !world.promised || kept.contains(&world.stored.state.name())
             }),
             Property::always("every request ends", |_, world: &World| {
                 let standing = world.stored.request().standing(at(world.now));

@@ -72,6 +72,7 @@ impl Server {
             &format!(
                 r#"{{"issuer":"{origin}","token_endpoint":"{origin}/token",
                 "device_authorization_endpoint":"{origin}/device_authorization",
+                "revocation_endpoint":"{origin}/revoke",
                 "token_endpoint_auth_methods_supported":["private_key_jwt"]}}"#
             ),
         );
@@ -213,4 +214,21 @@ async fn plain_http_beyond_the_loopback_is_refused() {
     let issuer = "http://login.example.com".parse().unwrap();
     let error = DeviceClient::discover(&issuer, credentials(Some("secret"))).await.unwrap_err();
     assert!(matches!(error, ClientError::Insecure(_)), "{error}");
+}
+
+/// RFC 7009 section 2.1: a login that is given up is said so to the server that began it; one that does not answer is told of.
+#[tokio::test]
+async fn a_login_can_be_given_up() {
+    let server = Server::start().await;
+    let device = server.device(None).await;
+    let login = server.login(&device).await;
+    server.says(200, "");
+    device.cancel(&login).await.unwrap();
+    let seen = server.last_seen();
+    assert_eq!(
+        (seen.path.as_str(), seen.body.as_str()),
+        ("/revoke", "token=d&token_type_hint=device_code&client_id=tv+1")
+    );
+    server.says(503, "");
+    assert!(matches!(device.cancel(&login).await, Err(ClientError::Away { .. })));
 }

@@ -80,7 +80,7 @@ pub(crate) async fn run(args: &Demo) -> anyhow::Result<()> {
     let served = replica.serve(listener, ended);
     let shown = async {
         let screen = Screen { qr: Qr::Auto, show_tokens: false };
-        if let Err(error) = log_in(&device, None, screen).await {
+        if let Err(error) = log_in(&device, None, screen, std::future::pending()).await {
             println!("{error:#}");
         }
         // The person's browser may still want the last page.
@@ -118,6 +118,7 @@ fn television(replica: &Replica) -> anyhow::Result<Device> {
     let endpoints = Endpoints {
         device_authorization: settings.at("/device_authorization"),
         token: settings.at("/token"),
+        revocation: Some(settings.at("/revoke")),
     };
     Ok(Device::new(endpoints, Credentials { client_id: TELEVISION.parse()?, secret: None })?)
 }

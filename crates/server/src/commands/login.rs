@@ -7,6 +7,7 @@ use device_grant_client::{Credentials, DeviceClient};
 use device_grant_protocol::{ClientSecret, Scope};
 use zeroize::Zeroizing;
 
+use super::serve::signalled;
 use crate::cli::Login;
 use crate::television::{Screen, log_in};
 
@@ -23,5 +24,5 @@ pub(crate) async fn run(args: &Login) -> anyhow::Result<()> {
     let scope = args.scope.as_deref().map(str::parse::<Scope>).transpose()?;
     let device = DeviceClient::discover(&args.issuer, credentials).await?;
     let screen = Screen { qr: args.qr, show_tokens: args.show_tokens };
-    log_in(&device, scope.as_ref(), screen).await
+    log_in(&device, scope.as_ref(), screen, signalled()?).await
 }

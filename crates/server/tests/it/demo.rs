@@ -1,7 +1,7 @@
 //! `device-grant demo` and a device in front of it.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -74,6 +74,28 @@ fn a_device_in_the_terminal_shows_its_codes_and_a_qr_code() {
     device.kill().unwrap();
     device.wait().unwrap();
     assert!(shown.contains("/device") && shown.contains('█'), "{shown}");
+}
+
+/// Whoever ends the terminal's login gives its code up, if the server can still be told.
+#[test]
+fn a_login_that_is_interrupted_gives_its_code_up() {
+    for (server_is_there, told) in [(true, "the code was given up"), (false, "could not be given up")] {
+        let directory = Directory::new();
+        let demo = Demo::start(&directory);
+        let args = ["login", "--issuer", demo.fact("base_url"), "--client-id", demo.fact("public_client_id")];
+        let mut login = directory.command(&args);
+        let mut device = login.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(device.stdout.take().unwrap());
+        let mut shown = String::new();
+        while !shown.contains("and enter") {
+            assert!(lines.read_line(&mut shown).unwrap() > 0, "{shown}");
+        }
+        let _demo = server_is_there.then_some(demo);
+        assert!(Command::new("kill").args(["-INT", &device.id().to_string()]).status().unwrap().success());
+        let ended = device.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(stderr(&ended).contains(told), "{}", stderr(&ended));
+    }
 }
 
 #[test]

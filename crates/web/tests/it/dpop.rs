@@ -241,6 +241,26 @@ async fn lost_tokens_come_again_to_their_key_alone() {
     assert_eq!(poll(&app, TV, &untied, &signer).await.error(), "invalid_grant");
 }
 
+/// DP-02, RT-12: a tied code is given up by the holder of its key alone, with a proof for that endpoint which is good once.
+#[tokio::test]
+async fn a_tied_code_is_given_up_by_its_key_alone() {
+    let (app, signer, stranger) = (app().await, Signer::es256(), Signer::es256());
+    let codes = started(&app, TV, &signer).await;
+    let form = [("client_id", TV), ("token", &codes.device_code), ("token_type_hint", "device_code")];
+    let give_up = async |proof: &str| app.send(carrying(post("/revoke", &form), proof)).await;
+    assert_eq!(app.post("/revoke", &form).await.status, StatusCode::OK, "no proof");
+    assert_eq!(give_up(&fresh(&app, &stranger, "/revoke")).await.status, StatusCode::OK, "another key");
+    assert_refused(&give_up(&fresh(&app, &signer, "/token")).await, "for another endpoint");
+    assert_eq!(poll(&app, TV, &codes, &signer).await.error(), "authorization_pending");
+    let proof = fresh(&app, &signer, "/revoke");
+    assert_eq!(give_up(&proof).await.status, StatusCode::OK);
+    assert_refused(&give_up(&proof).await, "a proof that was used");
+    assert_eq!(poll(&app, TV, &codes, &signer).await.error(), "expired_token");
+    let other = started(&app, OTHER, &signer).await;
+    let form = [("client_id", OTHER), ("token", &*other.device_code), ("token_type_hint", "device_code")];
+    assert_refused(&app.post("/revoke", &form).await, "this client always proves a key");
+}
+
 /// DP-02: where proofs were switched off meanwhile a tied request still answers to nobody else.
 #[tokio::test]
 async fn a_tie_outlives_the_switch() {

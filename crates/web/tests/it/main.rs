@@ -8,6 +8,7 @@ mod attacks;
 mod audit;
 mod browser;
 mod callback;
+mod cancel;
 mod client_assertion;
 mod client_auth;
 mod device_authorization;

@@ -408,4 +408,9 @@ async fn without_the_pools_endpoint_nothing_is_revoked() {
     let answer = app.send_to(replica, post("/revoke", &[("client_id", TV), ("token", &token)])).await;
     assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "unsupported_token_type"));
     assert_eq!(refresh(&app, TV, &token).await.status, StatusCode::OK);
+    // Device codes are ours.
+    let codes = app.start(TV).await;
+    let form = [("client_id", TV), ("token", &*codes.device_code), ("token_type_hint", "device_code")];
+    assert_eq!(app.send_to(replica, post("/revoke", &form)).await.status, StatusCode::OK);
+    assert_eq!(app.poll(TV, &codes).await.error(), "expired_token");
 }

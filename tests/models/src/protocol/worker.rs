@@ -25,6 +25,8 @@ pub enum Role {
     Poll,
     /// Says no.
     Deny,
+    /// Gives the code up, as the device.
+    Cancel,
 }
 
 /// Where somebody is.
@@ -77,6 +79,8 @@ enum Aim {
     KeepWaiting(OpId),
     /// To say no.
     Deny,
+    /// To give the code up, and the tokens of this trip that wait, if some do.
+    Cancel(Option<u8>),
 }
 
 /// A step, or a mishap in its place.
@@ -103,7 +107,7 @@ impl Role {
     pub(crate) fn trip(self) -> Option<u8> {
         match self {
             Self::Callback(trip) => Some(trip),
-            Self::Poll | Self::Deny => None,
+            Self::Poll | Self::Deny | Self::Cancel => None,
         }
     }
 }
@@ -180,6 +184,13 @@ impl Protocol {
                 begin_write(&request, claim, Aim::Lease(trip))
             }
             Role::Deny => begin_write(&request, request.deny(now, op(number, "deny")), Aim::Deny),
+            Role::Cancel => {
+                let waits = match &request.state {
+                    RequestState::Approved(approval) => Some(approval.sealed[0]),
+                    _ => None,
+                };
+                begin_write(&request, request.cancel(now, op(number, "cancel")), Aim::Cancel(waits))
+            }
             Role::Poll => match (&request.state, request.standing(now)) {
                 (RequestState::Approved(approval), Standing::Redeemable) => {
                     let aim = Aim::Redeem(approval.sealed[0]);
@@ -233,8 +244,8 @@ impl Protocol {
             Aim::Redeem(trip) => {
                 world.handed_over.push(trip);
             }
-            Aim::OpenAgain(trip) => world.codes[usize::from(trip)].alive = false,
-            Aim::Release | Aim::Deny | Aim::KeepWaiting(_) => {}
+            Aim::OpenAgain(trip) | Aim::Cancel(Some(trip)) => world.codes[usize::from(trip)].alive = false,
+            Aim::Release | Aim::Deny | Aim::Cancel(None) | Aim::KeepWaiting(_) => {}
         }
         Worker::Done
     }

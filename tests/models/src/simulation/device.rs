@@ -12,6 +12,8 @@ use tokio::time::sleep;
 use super::person;
 use super::world::{LIFETIME, World, network};
 
+/// Of a thousand polls, so many are the moment at which the person leaves the screen.
+const LEAVING: u32 = 2;
 /// How often a device tries to start before its person gives up.
 const STARTS: u32 = 20;
 /// A device that has heard no end for this long will never hear one.
@@ -28,6 +30,8 @@ pub enum End {
     Denied,
     /// It heard `expired_token`.
     Expired,
+    /// It gave its code up.
+    GaveUp,
     /// It heard `invalid_grant`: its tokens had left, and did not arrive.
     AnswerLost,
     /// Nobody answered its start.
@@ -82,6 +86,9 @@ async fn poll(
     while world.now() < deadline {
         let jitter = world.dice.time(Duration::ZERO..Duration::from_millis(300));
         sleep(Duration::from_secs(interval) + jitter).await;
+        if world.dice.in_thousand(LEAVING) && give_up(world, number, &answer.device_code).await {
+            return Some((End::GaveUp, world.now()));
+        }
         match ask_once(world, number, &answer.device_code, id).await {
             Some(PollOutcome::SlowDown(slower)) => interval = slower.into(),
             Some(PollOutcome::Tokens(_)) => return Some((End::Finished, world.now())),
@@ -93,6 +100,13 @@ async fn poll(
         }
     }
     None
+}
+
+/// Whether it is certain that the code was given up; else the device goes on.
+async fn give_up(world: &World, number: u32, code: &DeviceCode) -> bool {
+    let client = world.client(number);
+    let told = world.ask(async |service| service.cancel(&client, code, None, network(number)).await.is_ok());
+    told.await == Some(true)
 }
 
 async fn ask_once(world: &World, number: u32, code: &DeviceCode, id: &RequestId) -> Option<PollOutcome> {
@@ -123,9 +137,15 @@ async fn judge(world: &World, id: &RequestId, (end, at): (End, Timestamp)) {
             state == StateName::Redeemed || state == StateName::Approved && !world.judge.was_handed_over(id)
         }
         End::Denied => state == StateName::Denied,
+        End::GaveUp => {
+            let decided = [StateName::Cancelled, StateName::Denied, StateName::Redeemed];
+            decided.contains(&state) || at + Duration::from_secs(2) >= request.created_at + LIFETIME
+        }
         End::Expired => match &request.state {
             RequestState::Approved(approval) => at + Duration::from_secs(2) >= approval.redeemable_until,
             RequestState::Redeemed(_) => false,
+            // Given up, and its device did not hear of it.
+            RequestState::Cancelled => true,
             _ => at + Duration::from_secs(2) >= request.created_at + LIFETIME,
         },
         End::NeverStarted => true,
@@ -133,7 +153,10 @@ async fn judge(world: &World, id: &RequestId, (end, at): (End, Timestamp)) {
     if !fits {
         world.judge.violation(format!("{id} ended {end:?} for its device and is {state:?}"));
     }
-    if world.judge.was_promised(id) && !matches!(state, StateName::Approved | StateName::Redeemed) {
+    // What its own device gave up afterwards was there.
+    if world.judge.was_promised(id)
+        && !matches!(state, StateName::Approved | StateName::Redeemed | StateName::Cancelled)
+    {
         world.judge.violation(format!("{id} was promised to its person and is {state:?}"));
     }
     if end == End::Expired && world.judge.was_promised(id) {

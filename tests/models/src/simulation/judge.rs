@@ -49,7 +49,7 @@ impl Judge {
             (RequestState::Redeemed(None), RequestState::Approved(_)) => !self.was_handed_over(&before.id),
             _ => false,
         };
-        if matches!(from, StateName::Redeemed | StateName::Denied) && !waits_again {
+        if matches!(from, StateName::Redeemed | StateName::Denied | StateName::Cancelled) && !waits_again {
             self.violation(format!("{} went from {from:?} to {to:?}", before.id));
         }
         let approved_by_others =

@@ -34,3 +34,9 @@ fn two_browsers_and_two_polls() {
 fn three_polls_with_a_window() {
     hold(&[Role::Callback(0), Role::Poll, Role::Poll, Role::Poll], (2, 1, 1));
 }
+
+/// RT-12, CB-12, ST-05: a device that gives its code up while it polls, with a person on the way back.
+#[test]
+fn a_device_that_gives_up() {
+    hold(&[Role::Callback(0), Role::Callback(0), Role::Poll, Role::Cancel], (2, 1, 0));
+}
