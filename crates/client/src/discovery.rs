@@ -27,11 +27,10 @@ pub(crate) async fn endpoints(client: &reqwest::Client, issuer: &Url) -> Result<
     let device_authorization = metadata
         .device_authorization_endpoint
         .ok_or_else(|| unusable("it names no device_authorization_endpoint".to_owned()))?;
-    http::require_secure(&device_authorization)?;
-    http::require_secure(&metadata.token_endpoint)?;
-    let revocation = metadata.revocation_endpoint;
-    revocation.as_ref().map(http::require_secure).transpose()?;
-    Ok(Endpoints { device_authorization, token: metadata.token_endpoint, revocation })
+    let Metadata { token_endpoint: token, revocation_endpoint: revocation, .. } = metadata;
+    let endpoints = Endpoints { device_authorization, token, revocation };
+    endpoints.require_secure()?;
+    Ok(endpoints)
 }
 
 /// The well-known part goes between host and path (RFC 8414 section 3.1).

@@ -52,6 +52,13 @@ pub struct Endpoints {
     pub revocation: Option<Url>,
 }
 
+impl Endpoints {
+    fn require_secure(&self) -> Result<(), ClientError> {
+        let all = [Some(&self.device_authorization), Some(&self.token), self.revocation.as_ref()];
+        all.into_iter().flatten().try_for_each(http::require_secure)
+    }
+}
+
 /// A device in front of one authorization server.
 #[derive(Clone, Debug)]
 pub struct DeviceClient {
@@ -77,9 +84,7 @@ impl DeviceClient {
     /// # Errors
     /// [`ClientError::Insecure`] for plain http beyond the loopback.
     pub fn new(endpoints: Endpoints, credentials: Credentials) -> Result<Self, ClientError> {
-        http::require_secure(&endpoints.device_authorization)?;
-        http::require_secure(&endpoints.token)?;
-        endpoints.revocation.as_ref().map(http::require_secure).transpose()?;
+        endpoints.require_secure()?;
         Ok(Self { http: http::client()?, endpoints, credentials })
     }
 

@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::client::DeviceClient;
 use crate::network::Network;
+use crate::request::DeviceRequest;
 use crate::service::DeviceGrant;
+use crate::store::Unavailable;
 use crate::time::Timestamp;
 
 /// Networks that are counted at once. Beyond it a window admits without counting: memory is bounded, and no flood from
@@ -38,6 +41,23 @@ impl DeviceGrant {
     /// Reserves a call to the pool for `whose` sake in `network`; if none is left, how long to wait.
     pub(crate) fn reserve_pool_call(&self, whose: &str, network: Network) -> Result<(), Duration> {
         self.vain_pool_calls.reserve(whose, &network.to_string(), self.now())
+    }
+
+    /// Looks for the request of a device code. One that is not there counts against the client in its network; when those are
+    /// too many nobody looks, and the answer is how long to wait.
+    pub(crate) async fn count_unknown(
+        &self,
+        client: &DeviceClient,
+        network: Network,
+        look: impl Future<Output = Result<Option<DeviceRequest>, Unavailable>>,
+    ) -> Result<Result<Option<DeviceRequest>, Unavailable>, Duration> {
+        let (client, network, now) = (client.id.as_str(), network.to_string(), self.now());
+        self.unknown_codes.reserve(client, &network, now)?;
+        let found = look.await;
+        if !matches!(found, Ok(None)) {
+            self.unknown_codes.give_back(client, &network, now);
+        }
+        Ok(found)
     }
 
     /// The call was not in vain.

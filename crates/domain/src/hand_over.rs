@@ -90,13 +90,29 @@ impl DeviceGrant {
         Ok(PollOutcome::Tokens(Box::new(response)))
     }
 
-    /// Opens the mailbox; `None` if the request is not as it was issued, or the client may not have what it holds any more.
+    /// What waits, if the client may have it; `None` if the request is not as it was issued, or a scope was withdrawn.
     fn open_tokens(
         &self,
         client: &DeviceClient,
         device_code: &DeviceCode,
         request: &DeviceRequest,
         sealed: &[u8],
+    ) -> Result<Option<StoredTokens>, Unavailable> {
+        let tokens = self.tokens_in(sealed, device_code, request)?;
+        // A scope that the operator has withdrawn since the approval is not handed out (TP-19).
+        if tokens.is_some() && !request.scope.within(&client.ceiling()) {
+            self.audit(Event::HandOver, "scope_withdrawn", About::request(request));
+            return Ok(None);
+        }
+        Ok(tokens)
+    }
+
+    /// Opens the mailbox; `None` if the request is not as it was issued.
+    pub(crate) fn tokens_in(
+        &self,
+        sealed: &[u8],
+        device_code: &DeviceCode,
+        request: &DeviceRequest,
     ) -> Result<Option<StoredTokens>, Unavailable> {
         match self.as_issued(request) {
             Ok(()) => {}
@@ -108,13 +124,7 @@ impl DeviceGrant {
             tracing::error!(request = %request.id, error = %problem, "an approved request's mailbox does not open");
             Unavailable(problem.into())
         })?;
-        let tokens = serde_json::from_slice(&opened).map_err(|error| Unavailable(error.into()))?;
-        // A scope that the operator has withdrawn since the approval is not handed out (TP-19).
-        if !request.scope.within(&client.ceiling()) {
-            self.audit(Event::HandOver, "scope_withdrawn", About::request(request));
-            return Ok(None);
-        }
-        Ok(Some(tokens))
+        serde_json::from_slice(&opened).map(Some).map_err(|error| Unavailable(error.into()))
     }
 
     /// Nobody can tell whether the hand-over `write` was done, and the tokens have not left. They are made to wait again, for

@@ -75,16 +75,13 @@ impl DeviceGrant {
         proof: Option<&Proof>,
         network: Network,
     ) -> Result<PollOutcome, Unavailable> {
-        let (now, place) = (self.now(), network.to_string());
+        let now = self.now();
         // Whoever tries codes there costs reads; a device beside them loses nothing by waiting.
-        if self.unknown_codes.reserve(client.id.as_str(), &place, now).is_err() {
+        let look = self.read_for(client, id, now);
+        let Ok(read) = self.count_unknown(client, network, look).await else {
             self.count(Event::Poll, "too_many_unknown_codes", &client.id);
             return Ok(PollOutcome::Undecidable(self.interval(id)));
-        }
-        let read = self.read_for(client, id, now).await;
-        if !matches!(read, Ok(None)) {
-            self.unknown_codes.give_back(client.id.as_str(), &place, now);
-        }
+        };
         let Some(request) = read? else {
             return Ok(PollOutcome::InvalidGrant);
         };

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use device_grant_protocol::{RefreshToken, Scope, TokenResponse};
 use tokio::sync::watch;
 
+use crate::ids::labelled_hash;
 use crate::pool::{PoolClient, RefreshError};
 use crate::service::DeviceGrant;
 
@@ -68,6 +68,6 @@ impl DeviceGrant {
 
 fn question(client: &PoolClient, token: &RefreshToken, scope: Option<&Scope>) -> Question {
     let parts = (&client.client_id, token.expose(), scope);
-    let text = serde_json::to_vec(&parts).expect("strings always serialize");
-    digest(&SHA256, &text).as_ref().try_into().expect("SHA-256 gives 32 bytes")
+    let text = serde_json::to_string(&parts).expect("strings always serialize");
+    labelled_hash("device-grant/refresh/1", &text).as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }

@@ -103,33 +103,15 @@ fn own_pool_client(client: &DeviceClient) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use device_grant_domain::client::Clients;
     use device_grant_domain::records::RecordKind;
-    use device_grant_domain::{Keyring, SystemEntropy};
-    use device_grant_store_embedded::MemoryStore;
 
     use super::*;
-    use crate::config::{self, Environment};
     use crate::metrics::Metrics;
-    use crate::wiring::{self, Store};
+    use crate::wiring::tests::in_memory;
 
     fn known() -> (Arc<DeviceGrant>, Registered) {
-        let settings = [
-            ("PUBLIC_URL", "http://127.0.0.1:8080"),
-            ("UPSTREAM__ISSUER", "http://127.0.0.1:1"),
-            ("UPSTREAM__CLIENT_ID", "device-grant"),
-            ("CLIENTS__IN_STORE", "true"),
-        ];
-        let settings: Environment =
-            settings.map(|(name, value)| (format!("DEVICE_GRANT__{name}"), value.to_owned())).into();
-        let config = config::load(None, &settings).map_err(|wrong| wrong.to_string()).unwrap();
-        let store = Store::Memory(Arc::new(MemoryStore::default()));
-        let pool = wiring::pool(config.pool).unwrap();
-        let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
-        let clients = Clients::and_others(config.clients);
-        let service =
-            wiring::service(&store, pool, keys, clients, config.settings, &Metrics::default()).unwrap();
-        let registered = Registered::new(config.registrations.unwrap(), &service);
+        let (service, registrations) = in_memory(&Metrics::default());
+        let registered = Registered::new(registrations, &service);
         (service, registered)
     }
 
@@ -140,7 +122,6 @@ mod tests {
     /// CA-15: a registration that nobody can check here holds no other up: who is removed is refused, who is added is known.
     #[tokio::test]
     async fn one_bad_registration_holds_no_other_up() {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (service, mut registered) = known();
         let registry = service.registry();
         let public =

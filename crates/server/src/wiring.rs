@@ -155,3 +155,29 @@ pub(crate) fn service(
     let keyring = Arc::new(Keyring::new(keys)?);
     Ok(Arc::new(DeviceGrant::new(ports, keyring, Arc::new(clients), settings)))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::{self, Environment, Registrations};
+
+    /// A service in memory, and how it reads the clients that are registered there. Its pool never answers.
+    pub(crate) fn in_memory(metrics: &Metrics) -> (Arc<DeviceGrant>, Registrations) {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let settings = [
+            ("PUBLIC_URL", "http://127.0.0.1:8080"),
+            ("UPSTREAM__ISSUER", "http://127.0.0.1:1"),
+            ("UPSTREAM__CLIENT_ID", "device-grant"),
+            ("CLIENTS__IN_STORE", "true"),
+        ];
+        let settings: Environment =
+            settings.map(|(name, value)| (format!("DEVICE_GRANT__{name}"), value.to_owned())).into();
+        let config = config::load(None, &settings).map_err(|wrong| wrong.to_string()).unwrap();
+        let store = Store::Memory(Arc::new(MemoryStore::default()));
+        let pool = pool(config.pool).unwrap();
+        let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
+        let clients = Clients::and_others(config.clients);
+        let service = service(&store, pool, keys, clients, config.settings, metrics).unwrap();
+        (service, config.registrations.unwrap())
+    }
+}

@@ -14,6 +14,7 @@ use device_grant_domain::request::{DeviceRequest, RequestState, Standing, StateN
 use device_grant_domain::{AttemptId, OpId, RequestId, Timestamp};
 use stateright::{Model, Property};
 
+use crate::revives;
 pub use worker::{Role, Step, Worker};
 
 /// The unit of time: [`device_grant_domain::request::REDEEM_GRACE`] is one of them.
@@ -141,15 +142,7 @@ impl World {
         {
             return Err(());
         }
-        // Only tokens that have not left wait again; a window may begin anew.
-        let waits_again = match (&self.stored.state, &transition.becomes) {
-            (RequestState::Redeemed(Some(_)), RequestState::Redeemed(Some(_))) => true,
-            (RequestState::Redeemed(None), RequestState::Approved(_)) => self.handed_over.is_empty(),
-            _ => false,
-        };
-        if matches!(self.stored.state.name(), StateName::Redeemed | StateName::Denied | StateName::Cancelled)
-            && !waits_again
-        {
+        if revives(&self.stored.state, &transition.becomes, !self.handed_over.is_empty()) {
             self.broken = Some("a decided request came back to life");
         }
         if matches!(transition.becomes, RequestState::Redeemed(Some(_))) {

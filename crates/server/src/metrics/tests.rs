@@ -5,34 +5,16 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
-use device_grant_domain::client::Clients;
-use device_grant_domain::{Keyring, SystemEntropy};
 use device_grant_protocol::ErrorCode;
-use device_grant_store_embedded::MemoryStore;
 use device_grant_web::{Health, Load};
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::config::{self, Environment};
 use crate::listen::Connections;
-use crate::wiring::{self, Store};
+use crate::wiring::tests::in_memory;
 
 fn state(metrics: &Metrics) -> ReplicaState {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let settings = [
-        ("PUBLIC_URL", "http://127.0.0.1:8080"),
-        ("UPSTREAM__ISSUER", "http://127.0.0.1:1"),
-        ("UPSTREAM__CLIENT_ID", "device-grant"),
-        ("CLIENTS__IN_STORE", "true"),
-    ];
-    let settings: Environment =
-        settings.map(|(name, value)| (format!("DEVICE_GRANT__{name}"), value.to_owned())).into();
-    let config = config::load(None, &settings).map_err(|wrong| wrong.to_string()).unwrap();
-    let store = Store::Memory(Arc::new(MemoryStore::default()));
-    let pool = wiring::pool(config.pool).unwrap();
-    let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
-    let clients = Clients::and_others(config.clients);
-    let service = wiring::service(&store, pool, keys, clients, config.settings, metrics).unwrap();
+    let (service, _) = in_memory(metrics);
     let (load, connections) = (Arc::new(Load::new(7)), Connections::new(9));
     ReplicaState { service, health: Arc::new(Health::default()), load, connections }
 }

@@ -10,7 +10,7 @@ use device_grant_domain::{KeyThumbprint, RequestId, mailbox::MailboxKey};
 use device_grant_protocol::DeviceCode;
 
 use super::app::*;
-use super::browser::{Browser, local, outcome, text};
+use super::browser::{Browser, outcome, text};
 
 type Change = fn(&mut DeviceRequest);
 
@@ -66,8 +66,7 @@ async fn nothing_is_exchanged_for_a_request_that_is_altered_on_the_way() {
     let app = TestApp::new().await;
     let codes = app.start(TV).await;
     let mut alice = Browser::alice(&app);
-    let away = alice.authorize(&codes).await;
-    let back = local(&alice.person.visit(&away).await.unwrap());
+    let back = alice.way_back(&codes).await;
     let before = exchanges(&app);
     for (part, change) in CHANGES {
         app.store.alter(change);
@@ -98,8 +97,7 @@ async fn no_exchange_is_taken_over_for_an_altered_request() {
     let app = TestApp::new().await;
     let codes = app.start(TV).await;
     let mut alice = Browser::alice(&app);
-    let away = alice.authorize(&codes).await;
-    let back = local(&alice.person.visit(&away).await.unwrap());
+    let back = alice.way_back(&codes).await;
     app.dev_pool().faults().once(Endpoint::Token, Fault::Drop);
     assert_eq!(outcome(&alice.land(&back).await), "pending");
     let before = exchanges(&app);

@@ -8,7 +8,7 @@ use device_grant_domain::{Purpose, RequestId};
 use device_grant_protocol::{DeviceCode, UserCode};
 
 use super::app::*;
-use super::browser::{Browser, local, outcome};
+use super::browser::{Browser, outcome};
 
 /// Every use of a key that there is in the service, as labels.
 const LABELS: [&str; 12] = [
@@ -64,8 +64,7 @@ async fn the_table_and_the_keys_together_open_no_mailbox() {
     let codes = app.start(TV).await;
     let device_code = DeviceCode::new(codes.device_code.as_str());
     let mut alice = Browser::alice(&app);
-    let away = alice.authorize(&codes).await;
-    let back = local(&alice.person.visit(&away).await.unwrap());
+    let back = alice.way_back(&codes).await;
     let hold = app.dev_pool().faults().hold_next(Endpoint::Token);
     let looking = async {
         hold.arrived().await;

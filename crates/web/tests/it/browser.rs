@@ -123,11 +123,16 @@ impl<'a> Browser<'a> {
         self.post("/device", &pairs).await
     }
 
+    /// Enters the code, presses Authorize and signs in at the pool; returns the callback that the pool sends the browser to.
+    pub async fn way_back(&mut self, codes: &Codes) -> String {
+        let away = self.authorize(codes).await;
+        local(&self.person.visit(&away).await.unwrap())
+    }
+
     /// The whole way: enter, authorize, sign in at the pool, come back.
     pub async fn approve(&mut self, codes: &Codes) -> Answer {
-        let away = self.authorize(codes).await;
-        let back = self.person.visit(&away).await.unwrap();
-        self.land(&local(&back)).await
+        let back = self.way_back(codes).await;
+        self.land(&back).await
     }
 
     /// The whole way to no.

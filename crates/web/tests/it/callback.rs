@@ -74,8 +74,7 @@ async fn a_repeated_callback_exchanges_once() {
     let app = TestApp::new().await;
     let codes = app.start(TV).await;
     let mut alice = Browser::alice(&app);
-    let away = alice.authorize(&codes).await;
-    let back = local(&alice.person.visit(&away).await.unwrap());
+    let back = alice.way_back(&codes).await;
     let mut twin = Browser::alice(&app);
     (twin.cookies, twin.replica) = (alice.cookies.clone(), 1);
     app.dev_pool().requests().clear();
@@ -335,8 +334,7 @@ async fn only_one_clear_get_runs_the_callback() {
     let app = TestApp::new().await;
     let codes = app.start(TV).await;
     let mut alice = Browser::alice(&app);
-    let away = alice.authorize(&codes).await;
-    let back = local(&alice.person.visit(&away).await.unwrap());
+    let back = alice.way_back(&codes).await;
     assert_eq!(alice.send(request(Method::HEAD, &back)).await.status, StatusCode::OK);
     for extra in ["&code=b", "&state=b", "&iss=a&iss=a", "&error=access_denied"] {
         let page = alice.get(&format!("{back}{extra}")).await;
@@ -371,8 +369,7 @@ async fn success_is_shown_only_when_the_tokens_are_stored() {
     let app = TestApp::new().await;
     let codes = app.start(TV).await;
     let mut alice = Browser::alice(&app);
-    let away = alice.authorize(&codes).await;
-    let back = local(&alice.person.visit(&away).await.unwrap());
+    let back = alice.way_back(&codes).await;
     let hold = app.dev_pool().faults().hold_next(Endpoint::Token);
     let breaking = async {
         hold.arrived().await;

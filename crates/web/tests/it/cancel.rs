@@ -5,7 +5,7 @@ use device_grant_dev_pool::Endpoint;
 use device_grant_testkit::{Call, StoreFault};
 
 use super::app::*;
-use super::browser::{Browser, local, outcome, text};
+use super::browser::{Browser, outcome, text};
 
 fn form<'a>(client: &'a str, codes: &'a Codes) -> [(&'a str, &'a str); 3] {
     [("client_id", client), ("token", &codes.device_code), ("token_type_hint", "device_code")]
@@ -62,8 +62,7 @@ async fn an_exchange_under_way_brings_nothing() {
     let app = TestApp::new().await;
     let codes = app.start(TV).await;
     let mut alice = Browser::alice(&app);
-    let away = alice.authorize(&codes).await;
-    let back = local(&alice.person.visit(&away).await.unwrap());
+    let back = alice.way_back(&codes).await;
     let hold = app.dev_pool().faults().hold_next(Endpoint::Token);
     let giving_up = async {
         hold.arrived().await;

@@ -203,8 +203,7 @@ async fn a_replica_that_lacks_a_key_says_so() {
 
     let mut bob = Browser::of(&app, "bob");
     bob.replica = 1;
-    let away = bob.authorize(&codes).await;
-    let back = local(&bob.person.visit(&away).await.unwrap());
+    let back = bob.way_back(&codes).await;
     bob.replica = 0;
     assert_eq!(bob.get(&back).await.status, StatusCode::SERVICE_UNAVAILABLE, "not: begun in another browser");
     bob.replica = 1;

@@ -39,8 +39,7 @@ async fn approve_and_deny_at_once_tell_one_story() {
         let (mut alice, mut bob) = (Browser::alice(&app), Browser::of(&app, "bob"));
         bob.replica = 1;
         let page = bob.enter(&codes.user_code).await;
-        let away = alice.authorize(&codes).await;
-        let back = local(&alice.person.visit(&away).await.unwrap());
+        let back = alice.way_back(&codes).await;
         let bobs = async {
             bob.decide(&page, "#deny").await;
             bob.get("/device/done").await

@@ -162,14 +162,18 @@ async fn judge(world: &World, id: &RequestId, (end, at): (End, Timestamp)) {
     if end == End::Expired && world.judge.was_promised(id) {
         world.faults.count("approval that its device could not fetch in time");
     }
+    let kept_until = match &request.state {
+        RequestState::Redeemed(Some(kept)) => Some(kept.until),
+        _ => None,
+    };
     // Skewed clocks may differ by two seconds.
-    let could_come_again = matches!(&request.state, RequestState::Redeemed(Some(kept)) if at + Duration::from_secs(2) < kept.until);
+    let could_come_again = kept_until.is_some_and(|until| at + Duration::from_secs(2) < until);
     if end == End::AnswerLost && world.judge.was_handed_over(id) && could_come_again {
         world.judge.violation(format!("{id} did not come again"));
     }
     if end == End::AnswerLost && !world.judge.was_handed_over(id) {
         // Somebody made them stay, a moment after the device was told that they were gone.
-        let stay = matches!(&request.state, RequestState::Redeemed(Some(kept)) if at < kept.until);
+        let stay = kept_until.is_some_and(|until| at < until);
         match state {
             StateName::Redeemed if stay => world.faults.count("hand-over that was taken for done"),
             StateName::Redeemed if !world.judge.has_lost_its_replica(id) => {

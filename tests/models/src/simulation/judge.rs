@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use device_grant_domain::RequestId;
-use device_grant_domain::request::{DeviceRequest, RequestState, StateName, Transition};
+use device_grant_domain::request::{DeviceRequest, StateName, Transition};
 
 use super::life::Life;
+use crate::revives;
 
 /// Keeps what was promised to people, what devices got, and everything that should not have happened.
 #[derive(Default)]
@@ -42,14 +43,7 @@ impl Judge {
             self.record().redeemed_by.insert(before.id.clone(), by.clone());
         }
         let (from, to) = (before.state.name(), transition.becomes.name());
-        // Whoever could not learn whether a hand-over was written, and let nothing out, may make the tokens wait again. Where
-        // they can be fetched again, that begins anew.
-        let waits_again = match (&before.state, &transition.becomes) {
-            (RequestState::Redeemed(Some(_)), RequestState::Redeemed(Some(_))) => true,
-            (RequestState::Redeemed(None), RequestState::Approved(_)) => !self.was_handed_over(&before.id),
-            _ => false,
-        };
-        if matches!(from, StateName::Redeemed | StateName::Denied | StateName::Cancelled) && !waits_again {
+        if revives(&before.state, &transition.becomes, self.was_handed_over(&before.id)) {
             self.violation(format!("{} went from {from:?} to {to:?}", before.id));
         }
         let approved_by_others =

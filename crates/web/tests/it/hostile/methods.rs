@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use device_grant_testkit::Call;
 
 use super::super::app::*;
-use super::super::browser::{Browser, local, outcome};
+use super::super::browser::{Browser, outcome};
 
 /// Every path, with what it takes beside OPTIONS.
 const PATHS: [(&str, &[Method]); 13] = [
@@ -76,8 +76,7 @@ async fn a_preview_changes_nothing() {
     let link = format!("/device?user_code={}", codes.user_code);
     assert_eq!(app.send(request(Method::HEAD, &link)).await.status, StatusCode::SEE_OTHER);
     let mut alice = Browser::alice(&app);
-    let away = alice.authorize(&codes).await;
-    let back = local(&alice.person.visit(&away).await.unwrap());
+    let back = alice.way_back(&codes).await;
     for method in [Method::HEAD, Method::OPTIONS, Method::TRACE, Method::PUT] {
         alice.send(request(method, &back)).await;
     }
