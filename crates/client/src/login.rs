@@ -87,16 +87,18 @@ impl DeviceClient {
         }
     }
 
-    /// Gives the login up, so that nobody can approve it any more: for when the person leaves the screen. A server without a
-    /// `revocation_endpoint` is not told; its code runs out by itself.
+    /// Gives the login up, so that nobody can approve it any more: for when the person leaves the screen. False where nobody
+    /// was told, because the server has no `revocation_endpoint`: its code runs out by itself. One that does not know such a
+    /// thing as giving a code up says yes all the same (RFC 7009 section 2.2).
     ///
     /// # Errors
     /// [`ClientError::Away`] when nothing answers: the code may still be good, and may be given up again.
-    pub async fn cancel(&self, login: &Login) -> Result<(), ClientError> {
-        let Some(revocation) = &self.endpoints.revocation else { return Ok(()) };
+    pub async fn cancel(&self, login: &Login) -> Result<bool, ClientError> {
+        let Some(revocation) = &self.endpoints.revocation else { return Ok(false) };
         let device_code = login.codes.device_code.expose();
         let form = [("token", device_code), ("token_type_hint", TOKEN_TYPE_DEVICE_CODE)];
-        self.post(revocation, &form).await?.check()
+        self.post(revocation, &form).await?.check()?;
+        Ok(true)
     }
 
     /// Polls at the right pace until the login is over. Dropping the future stops polling; calling again goes on.

@@ -57,7 +57,10 @@ pub(crate) async fn log_in(
 async fn give_up(device: &DeviceClient, login: &Login) -> anyhow::Error {
     let told = tokio::time::timeout(LAST_WORD, device.cancel(login)).await;
     match told {
-        Ok(Ok(())) => anyhow!("interrupted; the code was given up"),
+        Ok(Ok(true)) => anyhow!("interrupted; the code was given up"),
+        Ok(Ok(false)) => {
+            anyhow!("interrupted; this server takes no codes back, and the code runs out by itself")
+        }
         Ok(Err(problem)) => {
             anyhow!("interrupted; the code could not be given up, and runs out by itself: {problem}")
         }

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use device_grant_client::{ClientError, Credentials, DeviceClient, Login, Outcome, Progress};
+use device_grant_client::{ClientError, Credentials, DeviceClient, Endpoints, Login, Outcome, Progress};
 use device_grant_protocol::{ClientSecret, RefreshToken};
 use tokio::net::TcpListener;
 use url::Url;
@@ -223,7 +223,7 @@ async fn a_login_can_be_given_up() {
     let device = server.device(None).await;
     let login = server.login(&device).await;
     server.says(200, "");
-    device.cancel(&login).await.unwrap();
+    assert!(device.cancel(&login).await.unwrap());
     let seen = server.last_seen();
     assert_eq!(
         (seen.path.as_str(), seen.body.as_str()),
@@ -231,4 +231,10 @@ async fn a_login_can_be_given_up() {
     );
     server.says(503, "");
     assert!(matches!(device.cancel(&login).await, Err(ClientError::Away { .. })));
+
+    let [device_authorization, token] =
+        ["device_authorization", "token"].map(|path| server.issuer.join(path).unwrap());
+    let endpoints = Endpoints { device_authorization, token, revocation: None };
+    let without = DeviceClient::new(endpoints, credentials(None)).unwrap();
+    assert!(!without.cancel(&login).await.unwrap(), "there is nobody to tell");
 }
