@@ -371,6 +371,19 @@ async fn polls_for_made_up_codes_end_in_waiting() {
     assert_eq!(app.poll(TV, &codes).await.status, StatusCode::OK);
 }
 
+/// TP-05: polls for codes that there are count nowhere, however many they are: each is looked at.
+#[tokio::test]
+async fn polls_for_codes_that_there_are_are_all_looked_at() {
+    let settings = Box::new(|settings: &mut Settings| settings.unknown_code_limit = 3);
+    let app = TestApp::with(Options { settings, ..Options::default() }).await;
+    let codes = app.start(TV).await;
+    for _ in 0..5 {
+        let before = app.store.count(Call::Load);
+        app.poll(TV, &codes).await;
+        assert!(app.store.count(Call::Load) > before);
+    }
+}
+
 /// TP-18: the switch to 503.
 #[tokio::test]
 async fn a_switch_makes_an_outage_a_503() {
