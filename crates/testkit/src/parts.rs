@@ -28,9 +28,12 @@ pub fn directory(part: &str) -> PathBuf {
 /// The directory that cargo builds into.
 pub fn target() -> PathBuf {
     let program = env::current_exe().expect("a test knows its own path");
-    // target/debug/deps/test-…, or with a target triple one directory deeper.
+    // target/debug/deps/test-… or target/debug/program, or with a target triple one directory deeper.
     let marked = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
-    marked.map_or_else(|| program.ancestors().nth(3).unwrap_or(&program).to_owned(), Path::to_owned)
+    // A copy has no tag.
+    let in_deps = program.parent().is_some_and(|directory| directory.ends_with("deps"));
+    let above = if in_deps { 3 } else { 2 };
+    marked.map_or_else(|| program.ancestors().nth(above).unwrap_or(&program).to_owned(), Path::to_owned)
 }
 
 /// A TCP port of the loopback interface that nothing listened on a moment ago.

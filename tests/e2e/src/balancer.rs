@@ -13,14 +13,25 @@ use device_grant_testkit::parts::Process;
 use crate::certificates::Certificates;
 use crate::{HOP, POOL};
 
-/// A name that requests may be for, and the ports of loopback that serve it in turn.
-pub(crate) struct Route<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) ports: &'a [u16],
+/// A name that requests may be for, and who serves it.
+pub struct Route<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The ports of loopback that serve it in turn.
+    pub ports: Vec<u16>,
+    /// Further lines of its backend, such as health checks.
+    pub options: &'a str,
+}
+
+impl<'a> Route<'a> {
+    /// One without health checks.
+    pub fn new(name: &'a str, ports: &[u16]) -> Self {
+        Self { name, ports: ports.to_vec(), options: "" }
+    }
 }
 
 /// Starts haproxy on `port`.
-pub(crate) fn start(
+pub fn start(
     directory: &Path,
     port: u16,
     certificates: &Certificates,
@@ -68,9 +79,9 @@ frontend tls
         bundle = certificates.bundle.display(),
     );
     let mut backends = String::new();
-    for Route { name, ports } in routes {
+    for Route { name, ports, options } in routes {
         let _ = writeln!(text, "  use_backend {name} if {{ var(txn.name) -m str {name} }}");
-        let _ = writeln!(backends, "backend {name}\n  balance roundrobin");
+        let _ = write!(backends, "backend {name}\n  balance roundrobin\n{options}");
         for (port, letter) in ports.iter().zip('a'..) {
             let _ = writeln!(backends, "  server {letter} 127.0.0.1:{port}");
         }

@@ -10,18 +10,18 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData as _};
 
 /// The authority, and the one certificate that the balancer shows for all names.
-pub(crate) struct Certificates {
+pub struct Certificates {
     /// The authority's certificate (PEM): what the servers trust through `SSL_CERT_FILE`.
-    pub(crate) authority: PathBuf,
+    pub authority: PathBuf,
     /// Key and certificate (PEM) as haproxy wants them.
-    pub(crate) bundle: PathBuf,
+    pub bundle: PathBuf,
     /// What Chromium is told to trust: the SHA-256 of the certificate's public key, in base64.
-    pub(crate) public_key_hash: String,
+    pub public_key_hash: String,
 }
 
 impl Certificates {
     /// Makes both for these names, in `directory`.
-    pub(crate) fn make(directory: &Path, names: &[&str]) -> anyhow::Result<Self> {
+    pub fn make(directory: &Path, names: &[&str]) -> anyhow::Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "test authority");

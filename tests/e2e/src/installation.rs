@@ -5,16 +5,13 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, ensure};
-use device_grant_testkit::parts::{DynamoDbLocal, Process, free_port};
-use serde_json::{Value, json};
+use anyhow::{Context as _, anyhow};
+use device_grant_testkit::parts::{Process, free_port};
+use serde_json::Value;
 
 use crate::service::{self, LOGIN_CLIENTS, Plan};
-use crate::{LOGIN, Television, World};
+use crate::{LOGIN, Television, World, binary, table};
 
-/// `DynamoDB` Local wants to see a signature, and does not check it.
-const SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-1/dynamodb/aws4_request, \
-                         SignedHeaders=host;x-amz-target, Signature=none";
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A configuration with a table of its own, and what can be done with it.
@@ -32,11 +29,11 @@ impl Installation {
         let directory = world.directory.join(table);
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let plan = Plan::new(LOGIN, &LOGIN_CLIENTS);
-        let text = service::configuration(world, &plan, table, port) + service::keyring(&directory)?.as_str();
+        let text = service::configuration(world, &plan, table, port) + binary::keyring(&directory)?.as_str();
         let configuration = directory.join("device-grant.toml");
         fs::write(&configuration, text)
             .with_context(|| format!("cannot write {}", configuration.display()))?;
-        let environment = service::environment(world);
+        let environment = binary::environment(&world.certificates.authority, world.proxy);
         Ok(Self { table: table.to_owned(), port, configuration, environment, http: world.http_client()? })
     }
 
@@ -65,22 +62,11 @@ impl Installation {
     }
 
     /// Calls the `DynamoDB` API on the table.
-    pub async fn table(&self, operation: &str, mut input: Value) -> anyhow::Result<Value> {
-        input["TableName"] = json!(self.table);
-        let request = self
-            .http
-            .post(DynamoDbLocal::shared().endpoint_url())
-            .header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"))
-            .header("Content-Type", "application/x-amz-json-1.0")
-            .header("Authorization", SIGNATURE)
-            .body(input.to_string());
-        let response = request.send().await?;
-        let (status, text) = (response.status(), response.text().await?);
-        ensure!(status.is_success(), "{operation}: {status} {text}");
-        serde_json::from_str(&text).with_context(|| format!("{operation}: {text}"))
+    pub async fn table(&self, operation: &str, input: Value) -> anyhow::Result<Value> {
+        table::call(&self.http, &self.table, operation, input).await
     }
 
     fn command(&self, verb: &str) -> anyhow::Result<Command> {
-        service::command(verb, &self.configuration, &self.environment)
+        binary::command(verb, &self.configuration, &self.environment)
     }
 }

@@ -1,4 +1,4 @@
-//! Keycloak, as the pool of the people `alice` and `bob`, whose passwords are their names.
+//! Keycloak, the user pool.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,12 +7,11 @@ use anyhow::{Context as _, anyhow, bail};
 use device_grant_testkit::parts::{self, Process};
 use serde_json::Value;
 
-use crate::{APPROVAL, BALANCED, LOGIN, MISCONFIGURED, PAIRWISE, POOL};
+use crate::POOL;
 
-const REALM: &str = include_str!("realm.json");
 const ADMINISTRATOR: &str = "administrator";
 
-/// A Keycloak in memory, with the realm `people`.
+/// A Keycloak in memory.
 #[derive(Debug)]
 pub struct Keycloak {
     process: Process,
@@ -23,7 +22,7 @@ pub struct Keycloak {
 
 impl Keycloak {
     /// Starts it on `port`, to be reached by browsers through the balancer's `tls_port`; does not wait for it.
-    pub(crate) fn start(port: u16, tls_port: u16) -> Self {
+    pub fn start(port: u16, tls_port: u16) -> Self {
         let home = parts::directory("keycloak").join("home");
         let mut keycloak = Command::new("bash");
         keycloak.env("JAVA_OPTS_KC_HEAP", "-Xms64m -Xmx512m");
@@ -36,8 +35,8 @@ impl Keycloak {
         Self { process, local: format!("http://127.0.0.1:{port}"), tls_port }
     }
 
-    /// Waits until it answers, and gives it the realm.
-    pub(crate) async fn set_up(&mut self, http: &reqwest::Client) -> anyhow::Result<()> {
+    /// Waits until it answers, and gives it the realm `people`.
+    pub async fn set_up(&mut self, http: &reqwest::Client, realm: &Value) -> anyhow::Result<()> {
         let port = self.local.rsplit(':').next().and_then(|port| port.parse().ok()).context("no port")?;
         let ready = self.process.wait_for_http(port, "/realms/master", Duration::from_mins(3));
         ready.map_err(|problem| anyhow!(problem))?;
@@ -45,13 +44,23 @@ impl Keycloak {
         let answer = http
             .post(format!("{}/admin/realms", self.local))
             .bearer_auth(self.administrator(http).await?)
-            .json(&self.realm()?)
+            .json(realm)
             .send()
             .await?;
         if !answer.status().is_success() {
             bail!("Keycloak refuses the realm: {} {}", answer.status(), answer.text().await?);
         }
         Ok(())
+    }
+
+    /// Lets it stand still: connections to it open, and nothing answers.
+    pub fn pause(&mut self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) {
+        self.process.signal("CONT");
     }
 
     /// How often `client` has brought a code of the pool's session `session` to the token endpoint, in vain or not.
@@ -88,19 +97,5 @@ impl Keycloak {
         ];
         let token: Value = http.post(token_url).form(&form).send().await?.error_for_status()?.json().await?;
         Ok(token["access_token"].as_str().context("the administrator gets no token")?.to_owned())
-    }
-
-    fn realm(&self) -> anyhow::Result<Value> {
-        let mut text = REALM.to_owned();
-        for (mark, name) in [
-            ("@LOGIN@", LOGIN),
-            ("@PAIRWISE@", PAIRWISE),
-            ("@MISCONFIGURED@", MISCONFIGURED),
-            ("@APPROVAL@", APPROVAL),
-            ("@BALANCED@", BALANCED),
-        ] {
-            text = text.replace(mark, &format!("https://{name}:{}", self.tls_port));
-        }
-        serde_json::from_str(&text).context("realm.json")
     }
 }

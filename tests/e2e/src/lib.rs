@@ -7,27 +7,31 @@
 //! neighbour that is none of ours, have names of their own beside the first.
 
 mod attacker;
-mod balancer;
+pub mod balancer;
+pub mod binary;
 mod by_hand;
 mod certificates;
 mod gatekeeper;
 mod installation;
 mod keycloak;
 mod person;
-mod proxy;
+pub mod proxy;
+mod realm;
 mod service;
+pub mod table;
 mod television;
 mod world;
 
 pub use attacker::Attacker;
 pub use by_hand::{ByHand, Page, way_on};
+pub use certificates::Certificates;
 pub use gatekeeper::{Gatekeeper, client_at};
 pub use installation::Installation;
 pub use keycloak::Keycloak;
 pub use person::Person;
 pub use service::Service;
 pub use television::{Answer, Authorization, Television};
-pub use world::World;
+pub use world::{World, http_client};
 
 /// What a device usually asks for: who it is, and tokens that outlive the browser's session.
 pub const SCOPE: &str = "openid profile offline_access";

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 /// Starts a proxy that takes `CONNECT name.test:port` to that port of loopback and refuses everything else. It runs
 /// until the test process ends.
-pub(crate) fn start() -> anyhow::Result<SocketAddr> {
+pub fn start() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("the proxy finds no port")?;
     let address = listener.local_addr()?;
     thread::spawn(move || {

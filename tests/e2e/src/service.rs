@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
-use device_grant_testkit::parts::{self, DynamoDbLocal, Process};
+use device_grant_testkit::parts::{DynamoDbLocal, Process};
 
 use crate::World;
+use crate::binary::{self, command};
 
 /// A device client: its id, and the name that people see.
 pub(crate) type Client = (&'static str, &'static str);
@@ -68,10 +69,10 @@ impl Service {
 
 /// Prepares the table, and starts a replica on each port.
 pub(crate) fn start(world: &World, plan: &Plan, ports: [u16; 2]) -> anyhow::Result<Service> {
-    let environment = environment(world);
+    let environment = binary::environment(&world.certificates.authority, world.proxy);
     let directory = world.directory.join(plan.name);
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let keyring = keyring(&directory)?;
+    let keyring = binary::keyring(&directory)?;
 
     let mut replicas = Vec::new();
     for port in ports {
@@ -141,48 +142,4 @@ token_set = "ID+ACCESS+REFRESH"
         }
     }
     text
-}
-
-/// The section that gives both replicas the same keys, which the binary makes.
-pub(crate) fn keyring(directory: &Path) -> anyhow::Result<String> {
-    let file = directory.join("keyring");
-    if file.exists() {
-        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-    }
-    let init = Command::new(binary()?).args(["init", "--keyring"]).arg(&file).current_dir(directory).output();
-    let init = init.context("init does not start")?;
-    ensure!(init.status.success() && file.is_file(), "init: {init:?}");
-    Ok(format!("[keyring]\nfile = \"{}\"\n", file.display()))
-}
-
-/// What the servers find in the environment, besides what the tests have themselves.
-pub(crate) fn environment(world: &World) -> Vec<(&'static str, String)> {
-    vec![
-        ("HTTPS_PROXY", format!("http://{}", world.proxy)),
-        ("NO_PROXY", "127.0.0.1".to_owned()),
-        ("SSL_CERT_FILE", world.certificates.authority.display().to_string()),
-        ("AWS_REGION", "eu-west-1".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-        // The default of five seconds would be most of what these tests take.
-        ("POLLING_INTERVAL", "1".to_owned()),
-    ]
-}
-
-pub(crate) fn command(
-    verb: &str,
-    configuration: &Path,
-    environment: &[(&'static str, String)],
-) -> anyhow::Result<Command> {
-    let mut command = Command::new(binary()?);
-    command.arg(verb).arg("--config").arg(configuration);
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
-    Ok(command)
-}
-
-fn binary() -> anyhow::Result<PathBuf> {
-    let binary = parts::target().join("release/device-grant");
-    ensure!(binary.is_file(), "{} is missing: cargo build --release -p device-grant", binary.display());
-    Ok(binary)
 }

@@ -23,7 +23,8 @@ pub struct Authorization {
     pub user_code: String,
     /// Where the person goes.
     pub verification_uri: String,
-    interval: Duration,
+    /// How long lies between two polls.
+    pub interval: Duration,
 }
 
 /// The answer to a poll, a refresh or a revocation.
@@ -35,6 +36,8 @@ pub struct Answer {
     pub body: Value,
     /// Which replica has answered, as the balancer names it.
     pub replica: String,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
 }
 
 impl Answer {
@@ -45,7 +48,8 @@ impl Answer {
 }
 
 impl Television {
-    pub(crate) fn new(http: reqwest::Client, origin: String, client_id: &str) -> Self {
+    /// A device whose server has this origin.
+    pub fn new(http: reqwest::Client, origin: String, client_id: &str) -> Self {
         Self { http, origin, client_id: client_id.to_owned() }
     }
 
@@ -104,14 +108,15 @@ impl Television {
         let secret = format!("{}-secret", self.client_id);
         let response = request.basic_auth(&self.client_id, Some(secret)).send().await?;
         let status = response.status().as_u16();
-        let replica = response.headers().get("x-served-by").and_then(|name| name.to_str().ok());
-        let replica = replica.unwrap_or_default().to_owned();
+        let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let replica = header("x-served-by").unwrap_or_default();
+        let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
         let text = response.text().await?;
         let body = if text.is_empty() {
             Value::Null
         } else {
             serde_json::from_str(&text).with_context(|| format!("no JSON with status {status}: {text}"))?
         };
-        Ok(Answer { status, body, replica })
+        Ok(Answer { status, body, replica, retry_after })
     }
 }

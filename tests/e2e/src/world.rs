@@ -14,12 +14,15 @@ use tokio::sync::OnceCell;
 use crate::balancer::{self, Route};
 use crate::certificates::Certificates;
 use crate::gatekeeper::{self, Gatekeeper};
+use crate::realm::realm;
 use crate::service::{self, Plan};
 use crate::{
     APPROVAL, Attacker, BALANCED, ByHand, Installation, Keycloak, LOGIN, MISCONFIGURED, NAMES, NEIGHBOUR,
     PAIRWISE, POOL, Person, Service, Television, proxy,
 };
 
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 const NEIGHBOURS_PAGE: &str = "<main id=done></main><script>
     for (const cookie of decodeURIComponent(location.hash.slice(1)).split('\\n')) document.cookie = cookie;
 </script>";
@@ -123,7 +126,7 @@ impl World {
 
     /// An HTTP client that finds the names under `.test`, trusts the test authority and follows nothing.
     pub fn http_client(&self) -> anyhow::Result<reqwest::Client> {
-        http_client(&self.certificates.authority)
+        http_client(&self.certificates.authority, PATIENCE)
     }
 
     async fn start() -> anyhow::Result<Self> {
@@ -137,18 +140,18 @@ impl World {
         // The slowest first: it gets up while the others do.
         let mut pool = Keycloak::start(pool_port, tls_port);
         let routes = [
-            Route { name: POOL, ports: &[pool_port] },
-            Route { name: LOGIN, ports: &login.ports },
-            Route { name: PAIRWISE, ports: &pairwise.ports },
-            Route { name: MISCONFIGURED, ports: &misconfigured.ports },
-            Route { name: APPROVAL, ports: &approval.ports },
-            Route { name: BALANCED, ports: &[gatekeeper_port] },
-            Route { name: NEIGHBOUR, ports: &[neighbour.port()] },
+            Route::new(POOL, &[pool_port]),
+            Route::new(LOGIN, &login.ports),
+            Route::new(PAIRWISE, &pairwise.ports),
+            Route::new(MISCONFIGURED, &misconfigured.ports),
+            Route::new(APPROVAL, &approval.ports),
+            Route::new(BALANCED, &[gatekeeper_port]),
+            Route::new(NEIGHBOUR, &[neighbour.port()]),
         ];
         let haproxy = balancer::start(&directory, tls_port, &certificates, &routes)?;
         let driver = start_chromedriver(chromedriver)?;
         DynamoDbLocal::shared();
-        pool.set_up(&http_client(&certificates.authority)?).await?;
+        pool.set_up(&http_client(&certificates.authority, PATIENCE)?, &realm(tls_port)?).await?;
         Ok(Self {
             pool,
             tls_port,
@@ -193,13 +196,14 @@ fn start_chromedriver(port: u16) -> anyhow::Result<Process> {
     Ok(process)
 }
 
-fn http_client(authority: &Path) -> anyhow::Result<reqwest::Client> {
+/// An HTTP client that finds the names under `.test`, trusts this authority (a PEM file) and follows nothing.
+pub fn http_client(authority: &Path, timeout: Duration) -> anyhow::Result<reqwest::Client> {
     let authority = reqwest::Certificate::from_pem(&fs::read(authority)?)?;
     let mut builder = reqwest::Client::builder()
         .tls_certs_only([authority])
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .timeout(Duration::from_secs(30));
+        .timeout(timeout);
     for name in NAMES {
         // Port 0: the one that the URL names.
         builder = builder.resolve(name, SocketAddr::from(([127, 0, 0, 1], 0)));

@@ -12,13 +12,17 @@ use std::time::Duration;
 use super::root;
 
 /// Runs a program until the shell's standard input closes, which also happens when the test process ends in whatever
-/// way: nothing that a test starts outlives it, statics included.
+/// way: nothing that a test starts outlives it, statics included. Each line of that input before is the name of a signal
+/// for the program and its children: a start script may wait beside the real thing.
 const SUPERVISOR: &str = r#"
 trap '' INT HUP
 exec 3<&0
 "$@" </dev/null 3<&- &
 program=$!
-{ read -r _ <&3; kill "$program"; sleep 10; kill -9 "$program"; } 2>/dev/null &
+{
+  while read -r signal <&3; do kill -s "$signal" $(cat "/proc/$program/task/$program/children") "$program"; done
+  kill "$program"; sleep 10; kill -9 "$program"
+} 2>/dev/null &
 wait "$program"
 code=$?
 kill $! 2>/dev/null
@@ -93,7 +97,7 @@ impl Process {
             if ready() {
                 return Ok(());
             }
-            if let Ok(Some(status)) = self.supervisor.try_wait() {
+            if let Some(status) = self.ended() {
                 return Err(format!("{} ended with {status}:\n{}", self.name, self.output()));
             }
             thread::sleep(PROBE_EVERY);
@@ -104,6 +108,18 @@ impl Process {
     /// What the program has written so far.
     pub fn output(&self) -> String {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// Sends a signal, such as `KILL`, to the program and its children. Whoever sends `STOP` sends `CONT` before the end.
+    pub fn signal(&mut self, name: &str) {
+        let stdin = self.stdin.as_mut().expect("it is there until the program is to stop");
+        // Where the program has ended nobody reads it any more, and nobody needs it.
+        let _ = writeln!(stdin, "{name}");
+    }
+
+    /// How the program has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.supervisor.try_wait().expect("the supervisor was started by this very process")
     }
 
     /// Asks the program to end (TERM), and waits until it has.
