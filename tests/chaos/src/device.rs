@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use e2e::{Answer, Authorization, SCOPE, Television};
+use serde_json::Value;
+
+/// RFC 8628 section 3.5.
+const SLOWER: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// One with the answer that was lost, and those that came while nobody could tell.
+const LAST_POLLS: usize = 3;
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// A device as RFC 8628 wants it, which nobody has told anything about this server.
+pub struct Device {
+    television: Television,
+    /// Answers that no device should see, or that did not come.
+    pub troubles: Vec<String>,
+    /// What became of each poll.
+    polls: Vec<String>,
+}
+
+/// How polling ended.
+#[derive(Debug)]
+pub enum End {
+    /// With tokens.
+    Tokens(Value),
+    /// With this error.
+    Refused(String),
+}
+
+impl Device {
+    /// A device that talks like this.
+    pub fn new(television: Television) -> Self {
+        Self { television, troubles: Vec::new(), polls: Vec::new() }
+    }
+
+    /// Asks for codes until it gets some.
+    pub async fn start(&mut self) -> Authorization {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.television.start(SCOPE).await {
+                Ok(authorization) => return authorization,
+                Err(problem) => self.troubles.push(format!("start: {problem:#}")),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Polls until the answer is a final one (RFC 8628 section 3.5). Trouble is not: after it the device waits longer.
+    pub async fn wait(&mut self, authorization: &Authorization) -> End {
+        let (mut interval, mut pause) = (authorization.interval, Duration::ZERO);
+        loop {
+            tokio::time::sleep(interval + pause).await;
+            let Some(answer) = self.poll(authorization).await else {
+                pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                continue;
+            };
+            pause = Duration::ZERO;
+            match answer.error() {
+                "" => return End::Tokens(answer.body),
+                "authorization_pending" => {}
+                "slow_down" => interval += SLOWER,
+                error => return End::Refused(error.to_owned()),
+            }
+        }
+    }
+
+    /// One poll; nothing when there is no answer that RFC 8628 knows.
+    pub async fn poll(&mut self, authorization: &Authorization) -> Option<Answer> {
+        let answer = self.television.poll(authorization).await;
+        let answer = self.sound("poll", answer);
+        let told = match (&answer, self.troubles.last()) {
+            (Some(answer), _) => answer.error().to_owned(),
+            (None, trouble) => trouble.cloned().unwrap_or_default(),
+        };
+        self.polls.push(told);
+        answer
+    }
+
+    /// One refresh.
+    pub async fn refresh(&mut self, refresh_token: &str) -> Option<Answer> {
+        let answer = self.television.refresh(refresh_token).await;
+        self.sound("refresh", answer)
+    }
+
+    /// What became of the last polls, the very last excepted.
+    pub fn before_the_end(&self) -> &[String] {
+        let before = &self.polls[..self.polls.len().saturating_sub(1)];
+        &before[before.len().saturating_sub(LAST_POLLS)..]
+    }
+
+    fn sound(&mut self, what: &str, answer: anyhow::Result<Answer>) -> Option<Answer> {
+        let trouble = match answer {
+            Ok(answer) if answer.status < 500 => return Some(answer),
+            Ok(answer) => format!("{} {}", answer.status, answer.body),
+            Err(problem) => format!("{problem:#}"),
+        };
+        self.troubles.push(format!("{what}: {trouble}"));
+        None
+    }
+}

@@ -1,0 +1,136 @@
+//! One login: a device, and the person who wants it connected.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use device_grant_domain::RequestId;
+use device_grant_protocol::DeviceCode;
+use e2e::Authorization;
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use crate::device::{Device, End};
+use crate::person::{Person, Seen};
+use crate::world::Street;
+
+/// How long a person looks at the browser yet when the device has got on already.
+const LAST_LOOK: Duration = Duration::from_secs(3);
+
+/// A login that is over.
+#[derive(Debug)]
+pub struct Login {
+    /// The client that the device belongs to.
+    pub client: &'static str,
+    /// Whose account it was to be.
+    pub person: String,
+    /// The stored request.
+    pub request: RequestId,
+    /// How it ended for the device.
+    pub end: End,
+    /// What the person saw.
+    pub seen: Seen,
+    /// Answers that the device should not see, or that did not come.
+    pub troubles: Vec<String>,
+    /// What the device heard before the end.
+    pub before_the_end: Vec<String>,
+    /// From the start to the end.
+    pub took: Duration,
+    /// Whether the same code brought tokens again.
+    pub twice: bool,
+}
+
+/// Tokens as a device has them.
+#[derive(Clone, Debug)]
+pub struct Tokens(Value);
+
+impl From<Value> for Tokens {
+    fn from(body: Value) -> Self {
+        Self(body)
+    }
+}
+
+impl Tokens {
+    /// One of them by its name in the answer.
+    pub fn token(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap_or_default()
+    }
+
+    /// Whose they are: the name at the pool.
+    pub fn person(&self) -> anyhow::Result<String> {
+        self.claim("preferred_username")
+    }
+
+    /// The client that the pool has issued them to.
+    pub fn client(&self) -> anyhow::Result<String> {
+        self.claim("azp")
+    }
+
+    fn claim(&self, name: &str) -> anyhow::Result<String> {
+        let payload = self.token("access_token").split('.').nth(1).context("no JWT")?;
+        let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?;
+        Ok(payload[name].as_str().with_context(|| format!("no claim {name}"))?.to_owned())
+    }
+}
+
+impl Login {
+    /// What the device got.
+    pub fn tokens(&self) -> Option<Tokens> {
+        match &self.end {
+            End::Tokens(body) => Some(body.clone().into()),
+            End::Refused(_) => None,
+        }
+    }
+}
+
+/// Logs one device in, and asks once more with the same code afterwards. Returns the device too.
+pub async fn log_in(
+    street: &Arc<Street>,
+    client: &'static str,
+    person: &mut Person,
+) -> anyhow::Result<(Login, Device)> {
+    let mut device = Device::new(street.television(client)?);
+    let began = Instant::now();
+    let authorization = device.start().await;
+    let mut seen = Seen::default();
+    let end = side_by_side(&mut device, &authorization, person, &mut seen).await?;
+    let took = began.elapsed();
+    let before_the_end = device.before_the_end().to_vec();
+    let again = device.poll(&authorization).await;
+    let login = Login {
+        client,
+        person: person.name().to_owned(),
+        request: RequestId::of(&DeviceCode::new(&*authorization.device_code)),
+        twice: again.is_some_and(|answer| answer.status == 200),
+        troubles: device.troubles.clone(),
+        end,
+        seen,
+        before_the_end,
+        took,
+    };
+    Ok((login, device))
+}
+
+async fn side_by_side(
+    device: &mut Device,
+    authorization: &Authorization,
+    person: &mut Person,
+    seen: &mut Seen,
+) -> anyhow::Result<End> {
+    let approving = person.approve(authorization, seen);
+    tokio::pin!(approving);
+    let waiting = device.wait(authorization);
+    tokio::pin!(waiting);
+    let (end, approved) = tokio::select! {
+        end = &mut waiting => (end, None),
+        approved = &mut approving => (waiting.await, Some(approved)),
+    };
+    match approved {
+        Some(approved) => approved?,
+        // Whoever sees the device go on leaves the browser as it is.
+        None => timeout(LAST_LOOK, approving).await.unwrap_or(Ok(()))?,
+    }
+    Ok(end)
+}

@@ -1,0 +1,125 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use e2e::Authorization;
+use interop::{Browser, Entries, Page, Step};
+use url::Url;
+
+/// How long somebody looks at a page that did not work before they try again.
+const SIGH: Duration = Duration::from_secs(1);
+/// How often in a row somebody reloads before they begin anew.
+const RELOADS: u32 = 2;
+/// How often somebody enters a code that is not taken.
+const MISSES: u32 = 5;
+
+/// Somebody with a browser who wants the device connected: does what pages ask, and tries again when something does not
+/// work.
+#[derive(Debug)]
+pub struct Person {
+    name: String,
+    browser: Browser,
+}
+
+/// What somebody saw on the way.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What pages said of the request.
+    pub outcomes: BTreeSet<String>,
+    /// Answers that no person should see, or that did not come.
+    pub troubles: Vec<String>,
+}
+
+impl Seen {
+    /// Whether a page said that the device is connected.
+    pub fn approved(&self) -> bool {
+        self.outcomes.contains("approved")
+    }
+}
+
+/// What follows from a page.
+enum Next {
+    Take(Step),
+    /// After a sigh.
+    Again(Step),
+    Done,
+}
+
+impl Person {
+    /// Somebody whose password is their name.
+    pub fn new(name: &str, http: reqwest::Client) -> Self {
+        Self { name: name.to_owned(), browser: Browser::new(http) }
+    }
+
+    /// The name at the pool.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Connects the device, or gives up when told to begin again on it. What was seen is noted as it comes: the person may
+    /// be called away.
+    pub async fn approve(&mut self, device: &Authorization, seen: &mut Seen) -> anyhow::Result<()> {
+        let home = Step::Follow(Url::parse(&device.verification_uri)?);
+        let (mut step, mut in_vain, mut misses) = (home.clone(), 0, 0);
+        loop {
+            let next = match self.browser.take(step.clone()).await {
+                Ok(page) => {
+                    let next = self.read(&page, &home, &device.user_code, seen)?;
+                    misses += u32::from(page.complains()?);
+                    if matches!(next, Some(Next::Done)) || misses > MISSES {
+                        return Ok(());
+                    }
+                    next
+                }
+                Err(problem) => {
+                    seen.troubles.push(format!("{problem:#}"));
+                    None
+                }
+            };
+            step = match next {
+                Some(Next::Take(next)) => {
+                    in_vain = 0;
+                    next
+                }
+                Some(Next::Again(next)) => {
+                    tokio::time::sleep(SIGH).await;
+                    next
+                }
+                Some(Next::Done) | None => {
+                    tokio::time::sleep(SIGH).await;
+                    in_vain += 1;
+                    // A form is not sent twice.
+                    if matches!(step, Step::Follow(_)) && in_vain <= RELOADS { step } else { home.clone() }
+                }
+            };
+        }
+    }
+
+    /// What this person does on a page; nothing when it is none of ours or the pool's.
+    fn read(
+        &self,
+        page: &Page,
+        home: &Step,
+        user_code: &str,
+        seen: &mut Seen,
+    ) -> anyhow::Result<Option<Next>> {
+        if page.status >= 500 {
+            seen.troubles.push(format!("{} at {}", page.status, page.address.path()));
+        }
+        if let Some(next) = page.leads_to()? {
+            return Ok(Some(Next::Take(Step::Follow(next))));
+        }
+        let action = page.action()?.map(Step::Follow);
+        if let Some(outcome) = page.outcome()? {
+            let over = ["approved", "denied", "expired", "taken"].contains(&outcome.as_str());
+            seen.outcomes.insert(outcome);
+            return Ok(Some(if over { Next::Done } else { Next::Again(action.unwrap_or(home.clone())) }));
+        }
+        if let Some(action) = action {
+            return Ok(Some(Next::Again(action)));
+        }
+        let entries = Entries { username: &self.name, password: &self.name, user_code };
+        let complains = page.complains()?;
+        let step = page.filled_in(&entries)?;
+        Ok(step.map(|step| if complains { Next::Again(step) } else { Next::Take(step) }))
+    }
+}

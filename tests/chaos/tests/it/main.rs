@@ -1,0 +1,3 @@
+//! Logins survive what goes wrong in operation.
+
+mod chaos;
