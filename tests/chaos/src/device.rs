@@ -1,7 +1,12 @@
 use std::time::Duration;
 
+use anyhow::anyhow;
 use e2e::{Answer, Authorization, SCOPE, Television};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
+
+use crate::login::Tokens;
 
 /// RFC 8628 section 3.5.
 const SLOWER: Duration = Duration::from_secs(5);
@@ -13,10 +18,30 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// A device as RFC 8628 wants it, which nobody has told anything about this server.
 pub struct Device {
     television: Television,
+    air: Air,
     /// Answers that no device should see, or that did not come.
     pub troubles: Vec<String>,
     /// What became of each poll.
     polls: Vec<String>,
+}
+
+/// What lies between a device and the rest of the world.
+#[derive(Debug)]
+pub struct Air {
+    chance: StdRng,
+    /// Of a hundred answers to polls so many do not arrive.
+    loses: u32,
+}
+
+impl Air {
+    /// Air that swallows `loses` of a hundred answers.
+    pub fn new(seed: u64, loses: u32) -> Self {
+        Self { chance: StdRng::seed_from_u64(seed), loses }
+    }
+
+    fn swallows(&mut self) -> bool {
+        self.chance.random_range(0..100) < self.loses
+    }
 }
 
 /// How polling ended.
@@ -30,8 +55,8 @@ pub enum End {
 
 impl Device {
     /// A device that talks like this.
-    pub fn new(television: Television) -> Self {
-        Self { television, troubles: Vec::new(), polls: Vec::new() }
+    pub fn new(television: Television, air: Air) -> Self {
+        Self { television, air, troubles: Vec::new(), polls: Vec::new() }
     }
 
     /// Asks for codes until it gets some.
@@ -68,7 +93,10 @@ impl Device {
 
     /// One poll; nothing when there is no answer that RFC 8628 knows.
     pub async fn poll(&mut self, authorization: &Authorization) -> Option<Answer> {
-        let answer = self.television.poll(authorization).await;
+        let mut answer = self.television.poll(authorization).await;
+        if self.air.swallows() {
+            answer = Err(anyhow!("the answer is lost in the air"));
+        }
         let answer = self.sound("poll", answer);
         let told = match (&answer, self.troubles.last()) {
             (Some(answer), _) => answer.error().to_owned(),
@@ -78,10 +106,17 @@ impl Device {
         answer
     }
 
-    /// One refresh.
-    pub async fn refresh(&mut self, refresh_token: &str) -> Option<Answer> {
-        let answer = self.television.refresh(refresh_token).await;
-        self.sound("refresh", answer)
+    /// Uses the tokens as long as devices do: refreshes them so often.
+    pub async fn refresh_often(&mut self, tokens: &Tokens, times: usize) {
+        let mut refresh_token = tokens.token("refresh_token").to_owned();
+        for _ in 0..times {
+            let answer = self.television.refresh(&refresh_token).await;
+            let Some(answer) = self.sound("refresh", answer) else { return };
+            match answer.body["refresh_token"].as_str() {
+                Some(next) => next.clone_into(&mut refresh_token),
+                None => self.troubles.push(format!("refresh: {}", answer.body)),
+            }
+        }
     }
 
     /// What became of the last polls, the very last excepted.

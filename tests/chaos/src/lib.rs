@@ -14,8 +14,8 @@ mod wire;
 mod world;
 
 pub use configuration::{CLIENTS, Client};
-pub use device::{Device, End};
-pub use load::Load;
+pub use device::{Air, Device, End};
+pub use load::{Habits, Load};
 pub use login::{Login, Tokens, log_in};
 pub use person::{Person, Seen};
 pub use replica::Replica;

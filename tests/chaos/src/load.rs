@@ -7,12 +7,26 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 
 use crate::configuration::{CLIENTS, PEOPLE};
+use crate::device::{Air, Device};
 use crate::login::{Login, log_in};
 use crate::person::Person;
 use crate::world::Street;
 
 /// After so many logins a person takes another browser, and signs in at the pool again.
 const LOGINS_PER_BROWSER: usize = 3;
+
+/// What devices do.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    /// How many log in at once.
+    pub devices: usize,
+    /// How often each refreshes its tokens after a login.
+    pub refreshes: usize,
+    /// Of a hundred answers to polls so many are lost in the air.
+    pub loses: u32,
+    /// Which ones.
+    pub seed: u64,
+}
 
 /// Some devices that log in, again and again, each with a person of its own.
 #[derive(Debug)]
@@ -22,15 +36,15 @@ pub struct Load {
 }
 
 impl Load {
-    /// Begins with so many devices at once. Each refreshes its tokens so often after a login.
-    pub fn start(street: &Arc<Street>, devices: usize, refreshes: usize) -> Self {
-        assert!(devices <= PEOPLE, "each device needs a person");
+    /// Begins.
+    pub fn start(street: &Arc<Street>, habits: Habits) -> Self {
+        assert!(habits.devices <= PEOPLE, "each device needs a person");
         let over = Arc::new(AtomicBool::new(false));
-        let mut tasks = JoinSet::new();
-        for number in 0..devices {
-            tasks.spawn(go_on(Arc::clone(street), number, refreshes, Arc::clone(&over)));
+        let mut devices = JoinSet::new();
+        for number in 0..habits.devices {
+            devices.spawn(go_on(Arc::clone(street), number, habits, Arc::clone(&over)));
         }
-        Self { over, devices: tasks }
+        Self { over, devices }
     }
 
     /// Begins no more logins, and waits for those that have begun.
@@ -47,28 +61,25 @@ impl Load {
 async fn go_on(
     street: Arc<Street>,
     number: usize,
-    refreshes: usize,
+    habits: Habits,
     over: Arc<AtomicBool>,
 ) -> anyhow::Result<Vec<Login>> {
     let name = format!("person-{number}");
     let client = CLIENTS[number % CLIENTS.len()].id;
     let mut person = Person::new(&name, street.http()?);
+    let mut seed = habits.seed.wrapping_add(number as u64);
     let mut logins = Vec::new();
     while !over.load(Ordering::Relaxed) {
         if logins.len() % LOGINS_PER_BROWSER == 0 {
             person = Person::new(&name, street.http()?);
         }
-        let (mut login, mut device) = log_in(&street, client, &mut person).await?;
-        let mut tokens = login.tokens();
-        for _ in 0..refreshes {
-            let Some(held) = &tokens else { break };
-            let answer = device.refresh(held.token("refresh_token")).await;
-            match answer.filter(|answer| answer.status == 200) {
-                Some(answer) => tokens = Some(answer.body.into()),
-                None => login.troubles.extend(device.troubles.last().cloned().or(Some("a refresh".into()))),
-            }
+        let mut device = Device::new(street.television(client)?, Air::new(seed, habits.loses));
+        let login = log_in(&mut device, client, &mut person).await?;
+        if let Some(tokens) = login.tokens() {
+            device.refresh_often(&tokens, habits.refreshes).await;
         }
-        logins.push(login);
+        logins.push(Login { troubles: device.troubles, ..login });
+        seed = seed.wrapping_add(PEOPLE as u64);
     }
     Ok(logins)
 }

@@ -1,6 +1,5 @@
 //! One login: a device, and the person who wants it connected.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,7 +13,6 @@ use tokio::time::{Instant, timeout};
 
 use crate::device::{Device, End};
 use crate::person::{Person, Seen};
-use crate::world::Street;
 
 /// How long a person looks at the browser yet when the device has got on already.
 const LAST_LOOK: Duration = Duration::from_secs(3);
@@ -85,32 +83,26 @@ impl Login {
     }
 }
 
-/// Logs one device in, and asks once more with the same code afterwards. Returns the device too.
-pub async fn log_in(
-    street: &Arc<Street>,
-    client: &'static str,
-    person: &mut Person,
-) -> anyhow::Result<(Login, Device)> {
-    let mut device = Device::new(street.television(client)?);
+/// Logs the device of a client in, and asks once more with the same code afterwards.
+pub async fn log_in(device: &mut Device, client: &'static str, person: &mut Person) -> anyhow::Result<Login> {
     let began = Instant::now();
     let authorization = device.start().await;
     let mut seen = Seen::default();
-    let end = side_by_side(&mut device, &authorization, person, &mut seen).await?;
+    let end = side_by_side(device, &authorization, person, &mut seen).await?;
     let took = began.elapsed();
     let before_the_end = device.before_the_end().to_vec();
     let again = device.poll(&authorization).await;
-    let login = Login {
+    Ok(Login {
         client,
         person: person.name().to_owned(),
         request: RequestId::of(&DeviceCode::new(&*authorization.device_code)),
         twice: again.is_some_and(|answer| answer.status == 200),
-        troubles: device.troubles.clone(),
+        troubles: Vec::new(),
         end,
         seen,
         before_the_end,
         took,
-    };
-    Ok((login, device))
+    })
 }
 
 async fn side_by_side(

@@ -9,15 +9,18 @@ use url::Url;
 const SIGH: Duration = Duration::from_secs(1);
 /// How often in a row somebody reloads before they begin anew.
 const RELOADS: u32 = 2;
-/// How often somebody enters a code that is not taken.
-const MISSES: u32 = 5;
+/// How long somebody looks at the device when the code is not taken, and how often they enter it again. It may be in use by
+/// an attempt of their own, whose outcome they have not seen.
+const LOOK_AT_DEVICE: Duration = Duration::from_secs(4);
+const MISSES: u32 = 8;
 
 /// Somebody with a browser who wants the device connected: does what pages ask, and tries again when something does not
 /// work.
 #[derive(Debug)]
 pub struct Person {
     name: String,
-    browser: Browser,
+    /// What they look through.
+    pub browser: Browser,
 }
 
 /// What somebody saw on the way.
@@ -39,8 +42,8 @@ impl Seen {
 /// What follows from a page.
 enum Next {
     Take(Step),
-    /// After a sigh.
-    Again(Step),
+    /// After so long.
+    Again(Duration, Step),
     Done,
 }
 
@@ -59,7 +62,18 @@ impl Person {
     /// be called away.
     pub async fn approve(&mut self, device: &Authorization, seen: &mut Seen) -> anyhow::Result<()> {
         let home = Step::Follow(Url::parse(&device.verification_uri)?);
-        let (mut step, mut in_vain, mut misses) = (home.clone(), 0, 0);
+        self.go_on(home, device, seen).await
+    }
+
+    /// The same from the middle of the way.
+    pub async fn go_on(
+        &mut self,
+        mut step: Step,
+        device: &Authorization,
+        seen: &mut Seen,
+    ) -> anyhow::Result<()> {
+        let home = Step::Follow(Url::parse(&device.verification_uri)?);
+        let (mut in_vain, mut misses) = (0, 0);
         loop {
             let next = match self.browser.take(step.clone()).await {
                 Ok(page) => {
@@ -80,8 +94,8 @@ impl Person {
                     in_vain = 0;
                     next
                 }
-                Some(Next::Again(next)) => {
-                    tokio::time::sleep(SIGH).await;
+                Some(Next::Again(pause, next)) => {
+                    tokio::time::sleep(pause).await;
                     next
                 }
                 Some(Next::Done) | None => {
@@ -102,7 +116,7 @@ impl Person {
         user_code: &str,
         seen: &mut Seen,
     ) -> anyhow::Result<Option<Next>> {
-        if page.status >= 500 {
+        if page.status >= 400 {
             seen.troubles.push(format!("{} at {}", page.status, page.address.path()));
         }
         if let Some(next) = page.leads_to()? {
@@ -112,14 +126,18 @@ impl Person {
         if let Some(outcome) = page.outcome()? {
             let over = ["approved", "denied", "expired", "taken"].contains(&outcome.as_str());
             seen.outcomes.insert(outcome);
-            return Ok(Some(if over { Next::Done } else { Next::Again(action.unwrap_or(home.clone())) }));
+            return Ok(Some(if over {
+                Next::Done
+            } else {
+                Next::Again(SIGH, action.unwrap_or(home.clone()))
+            }));
         }
         if let Some(action) = action {
-            return Ok(Some(Next::Again(action)));
+            return Ok(Some(Next::Again(SIGH, action)));
         }
         let entries = Entries { username: &self.name, password: &self.name, user_code };
         let complains = page.complains()?;
         let step = page.filled_in(&entries)?;
-        Ok(step.map(|step| if complains { Next::Again(step) } else { Next::Take(step) }))
+        Ok(step.map(|step| if complains { Next::Again(LOOK_AT_DEVICE, step) } else { Next::Take(step) }))
     }
 }

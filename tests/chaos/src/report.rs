@@ -132,7 +132,7 @@ impl fmt::Display for Report {
         row(self.lost, "LOST before the hand-over was written")?;
         row(self.approvals_lost, "approvals that the person saw, without a hand-over")?;
         row(self.handed_out_twice, "handed out twice, or to somebody else")?;
-        row(self.troubles, "answers 5xx or none, seen by devices and people")?;
+        row(self.troubles, "answers that failed or did not come, seen by devices and people")?;
         writeln!(f, "{:>6.1}s  the longest a device waited for its tokens", self.longest.as_secs_f64())
     }
 }

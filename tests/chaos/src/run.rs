@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::load::Load;
+use crate::load::{Habits, Load};
 use crate::report::Report;
 use crate::schedule::{Event, schedule};
 use crate::world::World;
+
+/// Of a hundred answers to polls so many do not arrive.
+const LOST_IN_THE_AIR: u32 = 3;
 
 /// What a run does.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +41,8 @@ pub async fn chaos(world: &mut World, plan: Plan) -> anyhow::Result<Chaos> {
     for (number, replica) in (0..).zip(&world.replicas) {
         replica.wire.reseed(plan.seed.wrapping_add(number));
     }
-    let load = Load::start(&world.street, plan.devices, 0);
+    let habits = Habits { devices: plan.devices, refreshes: 1, loses: LOST_IN_THE_AIR, seed: plan.seed };
+    let load = Load::start(&world.street, habits);
     let mut mishaps = BTreeMap::new();
     let began = Instant::now();
     for (time, event) in schedule(plan.seed, plan.length) {

@@ -1,11 +1,12 @@
 //! The parts.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use device_grant_domain::RequestId;
 use device_grant_testkit::parts::{self, DynamoDbLocal, Process, free_port};
 use e2e::balancer::{self, Route};
@@ -21,6 +22,11 @@ use crate::wire::{Mood, Wire};
 pub const REPLICAS: usize = 3;
 /// How long devices and people wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often, and for how long, is looked whether haproxy has found all.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOKS: usize = 300;
+/// How long the pool may take over its realm, on a machine that has much to do.
+const GETTING_UP: Duration = Duration::from_mins(2);
 
 /// Three replicas behind haproxy, which watches them; their pool and their store.
 #[derive(Debug)]
@@ -71,7 +77,7 @@ impl World {
         for replica in &mut self.replicas {
             replica.ready(&http).await?;
         }
-        Ok(())
+        self.street.all_serve(&http).await
     }
 
     async fn start() -> anyhow::Result<Self> {
@@ -103,7 +109,8 @@ impl World {
         let ports: Vec<u16> = replicas.iter().map(|replica| replica.ports.service).collect();
         let routes = [Route::new(POOL, &[pool_port]), Route { options: CHECKS, ..Route::new(LOGIN, &ports) }];
         let haproxy = balancer::start(&directory, tls_port, &certificates, &routes)?;
-        pool.set_up(&street.http()?, &configuration::realm(tls_port)).await?;
+        pool.set_up(&http_client(&certificates.authority, GETTING_UP)?, &configuration::realm(tls_port))
+            .await?;
         Ok(Self { pool, replicas, street: Arc::new(street), _haproxy: haproxy })
     }
 }
@@ -117,6 +124,23 @@ impl Street {
     /// A device of the client `client_id`.
     pub fn television(&self, client_id: &str) -> anyhow::Result<Television> {
         Ok(Television::new(self.http()?, format!("https://{LOGIN}:{}", self.tls_port), client_id))
+    }
+
+    /// Waits until haproxy sends requests to every replica again.
+    pub async fn all_serve(&self, http: &reqwest::Client) -> anyhow::Result<()> {
+        let address = format!("https://{LOGIN}:{}/livez", self.tls_port);
+        for _ in 0..LOOKS {
+            let mut seen = HashSet::new();
+            for _ in 0..REPLICAS {
+                let answer = http.get(&address).send().await?;
+                seen.extend(answer.headers().get("x-served-by").cloned());
+            }
+            if seen.len() == REPLICAS {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        bail!("haproxy does not find all replicas");
     }
 
     /// The state that a request has in the store, past all proxies; nothing where there is no such request.

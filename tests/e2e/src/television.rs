@@ -55,7 +55,7 @@ impl Television {
 
     /// Asks for codes (RFC 8628 §3.1).
     pub async fn start(&self, scope: &str) -> anyhow::Result<Authorization> {
-        let answer = self.post("/device_authorization", &[("scope", scope)]).await?;
+        let answer = self.ask(scope).await?;
         ensure!(answer.status == 200, "the start is refused: {answer:?}");
         let text =
             |name: &str| answer.body[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
@@ -66,6 +66,11 @@ impl Television {
             interval: Duration::from_secs(answer.body["interval"].as_u64().context("no interval")?),
             body: answer.body,
         })
+    }
+
+    /// The same, whatever the answer is.
+    pub async fn ask(&self, scope: &str) -> anyhow::Result<Answer> {
+        self.post("/device_authorization", &[("scope", scope)]).await
     }
 
     /// Polls once (RFC 8628 §3.4).
