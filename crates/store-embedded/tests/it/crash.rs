@@ -17,6 +17,8 @@ use crate::support::Place;
 
 /// Names the file to a second copy of this test, which writes to it until it is killed.
 const FILE: &str = "DEVICE_GRANT_CRASH_TEST_FILE";
+/// How often a process is killed.
+const ROUNDS: usize = 200;
 
 /// ST-10, ST-11: what was acknowledged is there after the process was killed, and a dead owner shuts nobody out.
 #[tokio::test]
@@ -26,14 +28,23 @@ async fn acknowledged_writes_survive_a_kill() {
     }
     let place = Place::new();
     let mut acknowledged = Vec::new();
-    for round in 0..10 {
-        acknowledged.extend(round_of_writes(&place.file(), 20 + 7 * round));
-        let store = EmbeddedStore::open(place.file()).unwrap();
-        for id in &acknowledged {
-            let request = store.load(id, Consistency::Strong).await.unwrap();
-            let request = request.unwrap_or_else(|| panic!("round {round}: {id} is lost"));
-            assert_eq!(request.state.name(), StateName::Redeemed, "round {round}: {id}");
-        }
+    for round in 0..ROUNDS {
+        let fresh = round_of_writes(&place.file(), 20 + 7 * (round % 10));
+        all_are_there(&place.file(), &fresh, &format!("round {round}")).await;
+        acknowledged.extend(fresh);
+    }
+    all_are_there(&place.file(), &acknowledged, "the end").await;
+    // Not caught like what `println!` writes: how much was tried belongs to the result.
+    let all = acknowledged.len();
+    writeln!(io::stderr(), "{ROUNDS} writers killed, {all} writes acknowledged, none lost").unwrap();
+}
+
+async fn all_are_there(file: &Path, acknowledged: &[RequestId], when: &str) {
+    let store = EmbeddedStore::open(file).unwrap();
+    for id in acknowledged {
+        let request = store.load(id, Consistency::Strong).await.unwrap();
+        let request = request.unwrap_or_else(|| panic!("{when}: {id} is lost"));
+        assert_eq!(request.state.name(), StateName::Redeemed, "{when}: {id}");
     }
 }
 
