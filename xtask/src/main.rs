@@ -4,15 +4,13 @@ mod command;
 mod fuzz;
 mod parts;
 mod rows;
+mod soak;
 mod stages;
 mod workspace;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-/// For how long each fuzz target runs in a soak.
-const SOAK_SECONDS: u32 = 60;
 
 /// The project's own commands.
 #[derive(Debug, Parser)]
@@ -26,8 +24,16 @@ struct Cli {
 enum Command {
     /// Run every test there is, real parts included.
     Test(stages::Options),
-    /// Run what takes longer than the tests may: every fuzz target for a minute.
-    Soak,
+    /// Run what takes longer than the tests may: logins while replicas are killed, the store is away and the pool stands
+    /// still; then every fuzz target for a minute.
+    Soak {
+        /// For how long things go wrong.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1440))]
+        minutes: u32,
+        /// What decides what goes wrong when; by default it is drawn, and printed.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Fuzz the parsers of bytes that strangers send.
     Fuzz {
         /// For how long each target runs.
@@ -66,7 +72,7 @@ fn simulate(seed: u64, logins: u64) -> anyhow::Result<()> {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(options) => stages::run(&options),
-        Command::Soak => fuzz::run(SOAK_SECONDS, &[]),
+        Command::Soak { minutes, seed } => soak::run(minutes, seed),
         Command::Fuzz { seconds, only } => fuzz::run(seconds, &only),
         Command::Simulate { seed, logins } => simulate(seed, logins),
         Command::Parts => parts::fetch(),

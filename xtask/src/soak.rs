@@ -1,0 +1,20 @@
+//! `cargo xtask soak`: what takes longer than the tests may.
+
+use crate::{command, fuzz, parts};
+
+/// For how long each fuzz target runs.
+const FUZZ_SECONDS: u32 = 60;
+
+/// Lets logins run in the chaos for so many minutes, then fuzzes.
+pub(crate) fn run(minutes: u32, seed: Option<u64>) -> anyhow::Result<()> {
+    parts::fetch()?;
+    command::run(command::new("cargo").args(["build", "--release", "--locked", "-p", "device-grant"]))?;
+    let mut chaos = command::new("cargo");
+    chaos.args(["run", "--quiet", "--locked", "-p", "chaos", "--"]);
+    chaos.args(["--seconds", &(minutes * 60).to_string()]);
+    if let Some(seed) = seed {
+        chaos.args(["--seed", &seed.to_string()]);
+    }
+    command::run(&mut chaos)?;
+    fuzz::run(FUZZ_SECONDS, &[])
+}
