@@ -21,6 +21,8 @@ pub struct Device {
     air: Air,
     /// Answers that no device should see, or that did not come.
     pub troubles: Vec<String>,
+    /// Answers to polls that were lost in the air.
+    pub swallowed: u64,
     /// What became of each poll.
     polls: Vec<String>,
 }
@@ -56,7 +58,7 @@ pub enum End {
 impl Device {
     /// A device that talks like this.
     pub fn new(television: Television, air: Air) -> Self {
-        Self { television, air, troubles: Vec::new(), polls: Vec::new() }
+        Self { television, air, troubles: Vec::new(), swallowed: 0, polls: Vec::new() }
     }
 
     /// Asks for codes until it gets some.
@@ -95,6 +97,7 @@ impl Device {
     pub async fn poll(&mut self, authorization: &Authorization) -> Option<Answer> {
         let mut answer = self.television.poll(authorization).await;
         if self.air.swallows() {
+            self.swallowed += 1;
             answer = Err(anyhow!("the answer is lost in the air"));
         }
         let answer = self.sound("poll", answer);

@@ -20,7 +20,7 @@ pub use login::{Login, Tokens, log_in};
 pub use person::{Person, Seen};
 pub use replica::Replica;
 pub use report::Report;
-pub use run::{Chaos, Plan, chaos};
+pub use run::{Chaos, Counts, Plan, chaos};
 pub use schedule::{Event, schedule};
 pub use wire::{Mood, Wire};
 pub use world::{REPLICAS, Street, World};

@@ -78,7 +78,7 @@ async fn go_on(
         if let Some(tokens) = login.tokens() {
             device.refresh_often(&tokens, habits.refreshes).await;
         }
-        logins.push(Login { troubles: device.troubles, ..login });
+        logins.push(Login { troubles: device.troubles, swallowed: device.swallowed, ..login });
         seed = seed.wrapping_add(PEOPLE as u64);
     }
     Ok(logins)

@@ -32,6 +32,8 @@ pub struct Login {
     pub seen: Seen,
     /// Answers that the device should not see, or that did not come.
     pub troubles: Vec<String>,
+    /// Answers to polls that were lost in the air.
+    pub swallowed: u64,
     /// What the device heard before the end.
     pub before_the_end: Vec<String>,
     /// From the start to the end.
@@ -98,6 +100,7 @@ pub async fn log_in(device: &mut Device, client: &'static str, person: &mut Pers
         request: RequestId::of(&DeviceCode::new(&*authorization.device_code)),
         twice: again.is_some_and(|answer| answer.status == 200),
         troubles: Vec::new(),
+        swallowed: 0,
         end,
         seen,
         before_the_end,

@@ -11,6 +11,8 @@ use crate::world::Ports;
 
 /// How long a start or an orderly end may take.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// How long its metrics may take.
+const SCRAPE: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// One server, which can be killed and started again.
@@ -32,6 +34,16 @@ impl Replica {
             self.process = Some(Process::start(&format!("replica-{}", self.ports.service), &serve));
         }
         Ok(())
+    }
+
+    /// How often something has happened to logins since it was started, as its metrics tell; 0 where they do not answer.
+    pub async fn events(&self, http: &reqwest::Client, event: &str, outcome: &str) -> u64 {
+        let address = format!("http://127.0.0.1:{}/metrics", self.ports.metrics);
+        let Ok(answer) = http.get(address).timeout(SCRAPE).send().await else { return 0 };
+        let start = format!("device_grant_events_total{{event=\"{event}\",outcome=\"{outcome}\"");
+        let text = answer.text().await.unwrap_or_default();
+        let lines = text.lines().filter(|line| line.starts_with(&start));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
     /// Ends it in the middle of everything (KILL).

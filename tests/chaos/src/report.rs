@@ -79,7 +79,7 @@ impl Report {
         } else if login.seen.approved() {
             self.approvals_lost += 1;
             self.violation(login, &format!("the person saw the approval; stored: {stored}"));
-        } else if error == "expired_token" && ["pending", "authorized"].contains(&stored) {
+        } else if error == "expired_token" && stored == "pending" {
             let outcomes: Vec<_> = login.seen.outcomes.iter().map(String::as_str).collect();
             *self.refused.entry(format!("{error}, the person saw: {}", outcomes.join(", "))).or_default() +=
                 1;

@@ -82,12 +82,14 @@ impl Wire {
         self.state().mood = mood;
     }
 
-    /// From now on `seed` decides which calls are hit.
-    pub fn reseed(&self, seed: u64) {
-        self.state().chance = StdRng::seed_from_u64(seed);
+    /// From now on `seed` decides which calls are hit, and what goes wrong is counted from nought.
+    pub fn begin(&self, seed: u64) {
+        let mut state = self.state();
+        state.chance = StdRng::seed_from_u64(seed);
+        state.faults.clear();
     }
 
-    /// What has gone wrong here so far, and how often.
+    /// What has gone wrong here, and how often.
     pub fn faults(&self) -> BTreeMap<&'static str, u64> {
         self.state().faults.clone()
     }
