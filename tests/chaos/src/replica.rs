@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -36,6 +37,11 @@ impl Replica {
         Ok(())
     }
 
+    /// Where it listens, in clear text and with no balancer in front.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.service))
+    }
+
     /// How often something has happened to logins since it was started, as its metrics tell; 0 where they do not answer.
     pub async fn events(&self, http: &reqwest::Client, event: &str, outcome: &str) -> u64 {
         let address = format!("http://127.0.0.1:{}/metrics", self.ports.metrics);
@@ -68,7 +74,7 @@ impl Replica {
 
     /// Waits until `/readyz` is content.
     pub async fn ready(&mut self, http: &reqwest::Client) -> anyhow::Result<()> {
-        let address = format!("http://127.0.0.1:{}/readyz", self.ports.service);
+        let address = format!("http://{}/readyz", self.address());
         for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
             if http.get(&address).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());

@@ -1,7 +1,12 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use chaos::{Habits, Load, Report, World};
+use e2e::LOGIN;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 /// ST-11: all replicas are replaced, one after the other, while devices start, poll and refresh and people approve. Each
 /// ends by itself, and nobody notices: no request fails, and no login is lost.
@@ -26,5 +31,37 @@ async fn a_rolling_restart_under_load_is_noticed_by_nobody() -> anyhow::Result<(
     ensure!(troubles.is_empty(), "requests have failed: {troubles:#?}");
     report.assert_sound();
     assert_eq!(report.finished, report.started);
+    Ok(())
+}
+
+/// ST-11: what has begun to arrive when a replica is told to end is answered, also after it has stopped to listen.
+#[tokio::test]
+async fn a_request_in_flight_outlives_the_listener() -> anyhow::Result<()> {
+    let mut world = World::alone().await?;
+    let replica = &mut world.replicas[0];
+    let address = replica.address();
+    let body = "device_code=unknown\
+                &grant_type=urn:ietf:params:oauth:grant-type:device_code";
+    let (first, rest) = body.split_at(20);
+    let mut stream = TcpStream::connect(address).await?;
+    let head = format!(
+        "POST /token HTTP/1.1\r\nHost: {LOGIN}\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.1\r\n\
+         Authorization: Basic dHY6dHYtc2VjcmV0\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{first}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    let late = async {
+        while TcpStream::connect(address).await.is_ok() {
+            sleep(Duration::from_millis(100)).await;
+        }
+        stream.write_all(rest.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let (status, answer) = tokio::join!(replica.stop(), late);
+    let (status, answer) = (status?, answer?);
+    ensure!(answer.contains("invalid_grant"), "{answer}");
+    ensure!(status.success(), "it ended with {status}");
     Ok(())
 }
