@@ -23,26 +23,29 @@ pub struct Device {
     pub troubles: Vec<String>,
     /// Answers to polls that were lost in the air.
     pub swallowed: u64,
+    /// Whether one code brought tokens twice.
+    pub twice: bool,
     /// What became of each poll.
     polls: Vec<String>,
 }
 
 /// What lies between a device and the rest of the world.
 #[derive(Debug)]
-pub struct Air {
-    chance: StdRng,
-    /// Of a hundred answers to polls so many do not arrive.
-    loses: u32,
-}
+pub struct Air(Option<StdRng>);
 
 impl Air {
-    /// Air that swallows `loses` of a hundred answers.
-    pub fn new(seed: u64, loses: u32) -> Self {
-        Self { chance: StdRng::seed_from_u64(seed), loses }
+    /// Everything gets through, once.
+    pub fn still() -> Self {
+        Self(None)
     }
 
-    fn swallows(&mut self) -> bool {
-        self.chance.random_range(0..100) < self.loses
+    /// A poll in twenty arrives twice, and the answer to one in thirty not at all, as the seed decides.
+    pub fn bad(seed: u64) -> Self {
+        Self(Some(StdRng::seed_from_u64(seed)))
+    }
+
+    fn one_in(&mut self, times: u32) -> bool {
+        self.0.as_mut().is_some_and(|chance| chance.random_ratio(1, times))
     }
 }
 
@@ -58,7 +61,7 @@ pub enum End {
 impl Device {
     /// A device that talks like this.
     pub fn new(television: Television, air: Air) -> Self {
-        Self { television, air, troubles: Vec::new(), swallowed: 0, polls: Vec::new() }
+        Self { television, air, troubles: Vec::new(), swallowed: 0, twice: false, polls: Vec::new() }
     }
 
     /// Asks for codes until it gets some.
@@ -95,8 +98,12 @@ impl Device {
 
     /// One poll; nothing when there is no answer that RFC 8628 knows.
     pub async fn poll(&mut self, authorization: &Authorization) -> Option<Answer> {
-        let mut answer = self.television.poll(authorization).await;
-        if self.air.swallows() {
+        let mut answer = if self.air.one_in(20) {
+            self.poll_twice(authorization).await
+        } else {
+            self.television.poll(authorization).await
+        };
+        if self.air.one_in(30) {
             self.swallowed += 1;
             answer = Err(anyhow!("the answer is lost in the air"));
         }
@@ -107,6 +114,15 @@ impl Device {
         };
         self.polls.push(told);
         answer
+    }
+
+    /// One poll that arrives twice, on two replicas; the device sees the better answer.
+    async fn poll_twice(&mut self, authorization: &Authorization) -> anyhow::Result<Answer> {
+        let poll = || self.television.poll(authorization);
+        let (first, second) = tokio::join!(poll(), poll());
+        let has_tokens = |answer: &anyhow::Result<Answer>| matches!(answer, Ok(Answer { status: 200, .. }));
+        self.twice |= has_tokens(&first) && has_tokens(&second);
+        if has_tokens(&second) { second } else { first }
     }
 
     /// Uses the tokens as long as devices do: refreshes them so often.

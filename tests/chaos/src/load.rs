@@ -22,10 +22,8 @@ pub struct Habits {
     pub devices: usize,
     /// How often each refreshes its tokens after a login.
     pub refreshes: usize,
-    /// Of a hundred answers to polls so many are lost in the air.
-    pub loses: u32,
-    /// Which ones.
-    pub seed: u64,
+    /// Bad air, with the seed that decides what it does.
+    pub bad_air: Option<u64>,
 }
 
 /// Some devices that log in, again and again, each with a person of its own.
@@ -67,19 +65,19 @@ async fn go_on(
     let name = format!("person-{number}");
     let client = CLIENTS[number % CLIENTS.len()].id;
     let mut person = Person::new(&name, street.http()?);
-    let mut seed = habits.seed.wrapping_add(number as u64);
+    let mut seed = habits.bad_air.map(|seed| seed.wrapping_add(number as u64));
     let mut logins = Vec::new();
     while !over.load(Ordering::Relaxed) {
         if logins.len() % LOGINS_PER_BROWSER == 0 {
             person = Person::new(&name, street.http()?);
         }
-        let mut device = Device::new(street.television(client)?, Air::new(seed, habits.loses));
+        let mut device = Device::new(street.television(client)?, seed.map_or_else(Air::still, Air::bad));
         let login = log_in(&mut device, client, &mut person).await?;
         if let Some(tokens) = login.tokens() {
             device.refresh_often(&tokens, habits.refreshes).await;
         }
         logins.push(Login { troubles: device.troubles, swallowed: device.swallowed, ..login });
-        seed = seed.wrapping_add(PEOPLE as u64);
+        seed = seed.map(|seed| seed.wrapping_add(PEOPLE as u64));
     }
     Ok(logins)
 }

@@ -38,7 +38,7 @@ pub struct Login {
     pub before_the_end: Vec<String>,
     /// From the start to the end.
     pub took: Duration,
-    /// Whether the same code brought tokens again.
+    /// Whether the code brought tokens twice.
     pub twice: bool,
 }
 
@@ -94,11 +94,12 @@ pub async fn log_in(device: &mut Device, client: &'static str, person: &mut Pers
     let took = began.elapsed();
     let before_the_end = device.before_the_end().to_vec();
     let again = device.poll(&authorization).await;
+    device.twice |= matches!(end, End::Tokens(_)) && again.is_some_and(|answer| answer.status == 200);
     Ok(Login {
         client,
         person: person.name().to_owned(),
         request: RequestId::of(&DeviceCode::new(&*authorization.device_code)),
-        twice: again.is_some_and(|answer| answer.status == 200),
+        twice: device.twice,
         troubles: Vec::new(),
         swallowed: 0,
         end,

@@ -12,9 +12,6 @@ use crate::report::Report;
 use crate::schedule::{Event, schedule};
 use crate::world::World;
 
-/// Of a hundred answers to polls so many do not arrive.
-const LOST_IN_THE_AIR: u32 = 3;
-
 /// Events of the metrics, and what they mean.
 const EVENTS: [(&str, &str, &str); 2] = [
     ("poll", "undecided", "a poll told to come back, since the store was away"),
@@ -51,7 +48,7 @@ pub async fn chaos(world: &mut World, plan: Plan) -> anyhow::Result<Chaos> {
     for (number, replica) in (0..).zip(&world.replicas) {
         replica.wire.begin(plan.seed.wrapping_add(number));
     }
-    let habits = Habits { devices: plan.devices, refreshes: 1, loses: LOST_IN_THE_AIR, seed: plan.seed };
+    let habits = Habits { devices: plan.devices, refreshes: 1, bad_air: Some(plan.seed) };
     let load = Load::start(&world.street, habits);
     let mut counts = Counts::new();
     disturb(world, plan, &mut counts).await?;

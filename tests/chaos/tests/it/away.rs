@@ -125,7 +125,7 @@ async fn gets_tokens(
     authorization: &Authorization,
 ) -> anyhow::Result<()> {
     let mut seen = Seen::default();
-    let mut device = Device::new(television, Air::new(0, 0));
+    let mut device = Device::new(television, Air::still());
     let (approved, end) =
         tokio::join!(person.go_on(step, authorization, &mut seen), device.wait(authorization));
     approved?;

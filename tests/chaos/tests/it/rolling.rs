@@ -15,7 +15,7 @@ async fn a_rolling_restart_under_load_is_noticed_by_nobody() -> anyhow::Result<(
     let mut world = World::alone().await?;
     let street = Arc::clone(&world.street);
     let http = street.http()?;
-    let load = Load::start(&street, Habits { devices: 12, refreshes: 10, loses: 0, seed: 0 });
+    let load = Load::start(&street, Habits { devices: 12, refreshes: 10, bad_air: None });
     for (number, replica) in world.replicas.iter_mut().enumerate() {
         let status = replica.stop().await.with_context(|| format!("replica {number}"))?;
         ensure!(status.success(), "replica {number} ended with {status}");
