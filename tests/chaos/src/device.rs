@@ -26,7 +26,7 @@ pub struct Device {
     /// Whether one code brought tokens twice.
     pub twice: bool,
     /// What became of each poll.
-    polls: Vec<String>,
+    polls: Vec<Heard>,
 }
 
 /// What lies between a device and the rest of the world.
@@ -47,6 +47,15 @@ impl Air {
     fn one_in(&mut self, times: u32) -> bool {
         self.0.as_mut().is_some_and(|chance| chance.random_ratio(1, times))
     }
+}
+
+/// What became of a poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It was answered, with this error or with tokens.
+    Answer(String),
+    /// It was not, or with nothing that RFC 8628 knows; why.
+    Nothing(String),
 }
 
 /// How polling ended.
@@ -108,21 +117,25 @@ impl Device {
             answer = Err(anyhow!("the answer is lost in the air"));
         }
         let answer = self.sound("poll", answer);
-        let told = match (&answer, self.troubles.last()) {
-            (Some(answer), _) => answer.error().to_owned(),
-            (None, trouble) => trouble.cloned().unwrap_or_default(),
-        };
-        self.polls.push(told);
+        self.polls.push(match (&answer, self.troubles.last()) {
+            (Some(answer), _) => Heard::Answer(answer.error().to_owned()),
+            (None, trouble) => Heard::Nothing(trouble.cloned().unwrap_or_default()),
+        });
         answer
     }
 
-    /// One poll that arrives twice, on two replicas; the device sees the better answer.
+    /// One poll that arrives twice, on two replicas. The device sees the answer with tokens; where there is none it
+    /// trusts in nothing that might have been one.
     async fn poll_twice(&mut self, authorization: &Authorization) -> anyhow::Result<Answer> {
         let poll = || self.television.poll(authorization);
         let (first, second) = tokio::join!(poll(), poll());
-        let has_tokens = |answer: &anyhow::Result<Answer>| matches!(answer, Ok(Answer { status: 200, .. }));
-        self.twice |= has_tokens(&first) && has_tokens(&second);
-        if has_tokens(&second) { second } else { first }
+        let rank = |answer: &anyhow::Result<Answer>| match answer {
+            Ok(answer) if answer.status == 200 => 2,
+            Ok(answer) if answer.status < 500 => 0,
+            _ => 1,
+        };
+        self.twice |= rank(&first) == 2 && rank(&second) == 2;
+        if rank(&second) > rank(&first) { second } else { first }
     }
 
     /// Uses the tokens as long as devices do: refreshes them so often.
@@ -139,7 +152,7 @@ impl Device {
     }
 
     /// What became of the last polls, the very last excepted.
-    pub fn before_the_end(&self) -> &[String] {
+    pub fn before_the_end(&self) -> &[Heard] {
         let before = &self.polls[..self.polls.len().saturating_sub(1)];
         &before[before.len().saturating_sub(LAST_POLLS)..]
     }

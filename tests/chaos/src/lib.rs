@@ -14,7 +14,7 @@ mod wire;
 mod world;
 
 pub use configuration::{CLIENTS, Client};
-pub use device::{Air, Device, End};
+pub use device::{Air, Device, End, Heard};
 pub use load::{Habits, Load};
 pub use login::{Login, Tokens, log_in};
 pub use person::{Person, Seen};

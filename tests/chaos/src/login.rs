@@ -11,7 +11,7 @@ use e2e::Authorization;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use crate::device::{Device, End};
+use crate::device::{Device, End, Heard};
 use crate::person::{Person, Seen};
 
 /// How long a person looks at the browser yet when the device has got on already.
@@ -35,7 +35,7 @@ pub struct Login {
     /// Answers to polls that were lost in the air.
     pub swallowed: u64,
     /// What the device heard before the end.
-    pub before_the_end: Vec<String>,
+    pub before_the_end: Vec<Heard>,
     /// From the start to the end.
     pub took: Duration,
     /// Whether the code brought tokens twice.
@@ -82,6 +82,14 @@ impl Login {
             End::Tokens(body) => Some(body.clone().into()),
             End::Refused(_) => None,
         }
+    }
+
+    /// Whether an answer with tokens can have been lost before the end: a poll was not answered, or the last but one was
+    /// told to come back, by a replica that may have died before it could make the tokens wait again.
+    pub fn misses_an_answer(&self) -> bool {
+        let before = &self.before_the_end;
+        before.iter().any(|heard| matches!(heard, Heard::Nothing(_)))
+            || before.last() == Some(&Heard::Answer("slow_down".to_owned()))
     }
 }
 

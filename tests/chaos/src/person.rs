@@ -28,6 +28,8 @@ pub struct Person {
 pub struct Seen {
     /// What pages said of the request.
     pub outcomes: BTreeSet<String>,
+    /// What the code page said last when a step had not worked.
+    pub complaint: Option<String>,
     /// Answers that no person should see, or that did not come.
     pub troubles: Vec<String>,
 }
@@ -78,7 +80,10 @@ impl Person {
             let next = match self.browser.take(step.clone()).await {
                 Ok(page) => {
                     let next = self.read(&page, &home, &device.user_code, seen)?;
-                    misses += u32::from(page.complains()?);
+                    if let Some(complaint) = page.complaint()? {
+                        misses += 1;
+                        seen.complaint = Some(complaint);
+                    }
                     if matches!(next, Some(Next::Done)) || misses > MISSES {
                         return Ok(());
                     }
@@ -136,7 +141,7 @@ impl Person {
             return Ok(Some(Next::Again(SIGH, action)));
         }
         let entries = Entries { username: &self.name, password: &self.name, user_code };
-        let complains = page.complains()?;
+        let complains = page.complaint()?.is_some();
         let step = page.filled_in(&entries)?;
         Ok(step.map(|step| if complains { Next::Again(LOOK_AT_DEVICE, step) } else { Next::Take(step) }))
     }

@@ -20,8 +20,8 @@ pub struct Report {
     pub refused: BTreeMap<String, usize>,
     /// Logins that were gone although no hand-over was ever written.
     pub lost: usize,
-    /// Hand-overs that were written, and whose answer never reached the device.
-    pub answers_lost: usize,
+    /// Hand-overs that were written, and whose answer never reached the device: the requests, and what it heard before.
+    pub answers_lost: Vec<String>,
     /// Codes and tokens that were handed out more than once, or to somebody else.
     pub handed_out_twice: usize,
     /// Approvals that a person saw, without tokens and without a hand-over.
@@ -69,20 +69,21 @@ impl Report {
     fn without_tokens(&mut self, login: &Login, error: &str, state: Option<&str>) {
         let stored = state.unwrap_or("nothing");
         if stored == "redeemed" {
-            self.answers_lost += 1;
+            self.answers_lost
+                .push(format!("{}: redeemed; before: {:?}", login.request, login.before_the_end));
             if !CLIENTS.iter().any(|client| client.id == login.client && client.may_lose_answers) {
                 self.violation(login, "an answer was lost for good");
             }
-            if login.before_the_end.iter().all(|told| told == "authorization_pending") {
+            if !login.misses_an_answer() {
                 self.violation(login, "a hand-over was written, and no answer can have been lost");
             }
         } else if login.seen.approved() {
             self.approvals_lost += 1;
             self.violation(login, &format!("the person saw the approval; stored: {stored}"));
         } else if error == "expired_token" && stored == "pending" {
-            let outcomes: Vec<_> = login.seen.outcomes.iter().map(String::as_str).collect();
-            *self.refused.entry(format!("{error}, the person saw: {}", outcomes.join(", "))).or_default() +=
-                1;
+            let reason =
+                format!("{error}; the person saw {:?} {:?}", login.seen.outcomes, login.seen.complaint);
+            *self.refused.entry(reason).or_default() += 1;
         } else {
             self.lost += 1;
             self.violation(login, &format!("lost before the hand-over was written; stored: {stored}"));
@@ -119,20 +120,30 @@ impl Report {
     }
 }
 
+fn row(f: &mut fmt::Formatter<'_>, count: usize, what: &str) -> fmt::Result {
+    writeln!(f, "{count:>7}  {what}")
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |count: usize, what: &str| writeln!(f, "{count:>7}  {what}");
-        row(self.started, "logins started")?;
-        row(self.finished, "finished with tokens")?;
-        row(self.refused.values().sum(), "told to start again")?;
+        row(f, self.started, "logins started")?;
+        row(f, self.finished, "finished with tokens")?;
+        row(f, self.refused.values().sum(), "told to start again")?;
         for (reason, count) in &self.refused {
-            row(*count, &format!("  {reason}"))?;
+            row(f, *count, &format!("  {reason}"))?;
         }
-        row(self.answers_lost, "handed over, the answer lost on the wire (the store says: redeemed)")?;
-        row(self.lost, "LOST before the hand-over was written")?;
-        row(self.approvals_lost, "approvals that the person saw, without a hand-over")?;
-        row(self.handed_out_twice, "handed out twice, or to somebody else")?;
-        row(self.troubles, "answers that failed or did not come, seen by devices and people")?;
+        row(
+            f,
+            self.answers_lost.len(),
+            "handed over, the answer lost on the wire (the store says: redeemed)",
+        )?;
+        for answer in &self.answers_lost {
+            writeln!(f, "           {answer}")?;
+        }
+        row(f, self.lost, "LOST before the hand-over was written")?;
+        row(f, self.approvals_lost, "approvals that the person saw, without a hand-over")?;
+        row(f, self.handed_out_twice, "handed out twice, or to somebody else")?;
+        row(f, self.troubles, "answers that failed or did not come, seen by devices and people")?;
         writeln!(f, "{:>6.1}s  the longest a device waited for its tokens", self.longest.as_secs_f64())
     }
 }

@@ -54,7 +54,8 @@ impl Lanes {
 
     fn moods(&mut self, replica: usize) {
         self.lane(1_000..5_000, 500..3_500, |chance| {
-            let moods = [Mood::Slow, Mood::DropCalls, Mood::LoseAnswers, Mood::Refuse];
+            // The worst comes twice as often.
+            let moods = [Mood::Slow, Mood::DropCalls, Mood::Refuse, Mood::LoseAnswers, Mood::LoseAnswers];
             let mood = moods[chance.random_range(0..moods.len())];
             (vec![Event::Mood(replica, mood)], vec![Event::Mood(replica, Mood::Calm)])
         });

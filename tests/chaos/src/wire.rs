@@ -25,7 +25,7 @@ pub enum Mood {
     Slow,
     /// Every other connection ends before the call has gone on.
     DropCalls,
-    /// Every other connection ends when the call is done, without its answer.
+    /// Every other connection ends when a write is done, without its answer.
     LoseAnswers,
     /// No connection gets anywhere.
     Refuse,
@@ -38,7 +38,7 @@ impl Mood {
             Self::Calm => "none",
             Self::Slow => "an answer of the store late",
             Self::DropCalls => "a call to the store cut off before it was done",
-            Self::LoseAnswers => "the answer of the store lost, the call done",
+            Self::LoseAnswers => "the answer of the store lost, the write done",
             Self::Refuse => "a connection to the store refused",
         }
     }
@@ -119,7 +119,7 @@ impl Wire {
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         while let Some(call) = message(&mut client).await? {
-            let fault = self.draw();
+            let fault = self.draw(&call);
             match fault {
                 Mood::DropCalls | Mood::Refuse => return Ok(()),
                 Mood::Slow => {
@@ -138,14 +138,20 @@ impl Wire {
         Ok(())
     }
 
-    /// What happens to the next call.
-    fn draw(&self) -> Mood {
+    /// What happens to a call.
+    fn draw(&self, call: &[u8]) -> Mood {
         let mut state = self.state();
         let mood = state.mood;
-        if mood == Mood::Calm || (mood != Mood::Refuse && state.chance.random_bool(0.5)) {
+        let spared = match mood {
+            Mood::Calm => true,
+            Mood::Refuse => false,
+            Mood::LoseAnswers if !is_write(call) => true,
+            Mood::Slow | Mood::DropCalls | Mood::LoseAnswers => state.chance.random_bool(0.5),
+        };
+        drop(state);
+        if spared {
             return Mood::Calm;
         }
-        drop(state);
         self.note(mood);
         mood
     }
@@ -172,6 +178,12 @@ async fn message(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
         }
     }
     Ok(Some(bytes))
+}
+
+/// Whether it changes an item.
+fn is_write(call: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(call).to_ascii_lowercase();
+    ["updateitem", "putitem"].iter().any(|operation| head.contains(&format!("dynamodb_20120810.{operation}")))
 }
 
 fn body_length(head: &[u8]) -> usize {

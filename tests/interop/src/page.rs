@@ -51,9 +51,11 @@ impl Page {
         Ok(address.map(|address| self.address.join(&address)).transpose()?)
     }
 
-    /// Whether it says that the last step did not work.
-    pub fn complains(&self) -> anyhow::Result<bool> {
-        Ok(self.attribute("#notice.notice-error", "id")?.is_some())
+    /// What it says where the last step did not work.
+    pub fn complaint(&self) -> anyhow::Result<Option<String>> {
+        let page = Html::parse_document(&self.text);
+        let notice = page.select(&selector("#notice.notice-error")?).next();
+        Ok(notice.map(|notice| notice.text().collect()))
     }
 
     /// The step of a person who does what the page asks: signs in, enters the code, presses Authorize.
