@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::configuration::CLIENTS;
 use crate::device::End;
 use crate::login::Login;
+use crate::person::Seen;
 use crate::world::Street;
 
 /// The counts of a run, and what must not have happened.
@@ -81,8 +82,9 @@ impl Report {
             self.approvals_lost += 1;
             self.violation(login, &format!("the person saw the approval; stored: {stored}"));
         } else if error == "expired_token" && stored == "pending" {
-            let reason =
-                format!("{error}; the person saw {:?} {:?}", login.seen.outcomes, login.seen.complaint);
+            let Seen { outcomes, complaint, troubles } = &login.seen;
+            let last = complaint.as_ref().or(troubles.last());
+            let reason = format!("{error}; the person saw {outcomes:?}, and at last {last:?}");
             *self.refused.entry(reason).or_default() += 1;
         } else {
             self.lost += 1;
