@@ -1,12 +1,19 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use chaos::{Habits, Load, Report, World};
-use e2e::LOGIN;
+use e2e::{LOGIN, SCOPE, Television};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
+
+/// Devices that poll all the time, whatever they are told: some request is always on the way.
+const IMPATIENT: usize = 6;
+/// Until people have come to the pages.
+const START: Duration = Duration::from_secs(3);
 
 /// ST-11: all replicas are replaced, one after the other, while devices start, poll and refresh and people approve. Each
 /// ends by itself, and nobody notices: no request fails, and no login is lost.
@@ -16,6 +23,12 @@ async fn a_rolling_restart_under_load_is_noticed_by_nobody() -> anyhow::Result<(
     let street = Arc::clone(&world.street);
     let http = street.http()?;
     let load = Load::start(&street, Habits { devices: 12, refreshes: 10, bad_air: None });
+    let over = Arc::new(AtomicBool::new(false));
+    let mut impatient = JoinSet::new();
+    for _ in 0..IMPATIENT {
+        impatient.spawn(poll_on(street.television("tv")?, Arc::clone(&over)));
+    }
+    sleep(START).await;
     for (number, replica) in world.replicas.iter_mut().enumerate() {
         let status = replica.stop().await.with_context(|| format!("replica {number}"))?;
         ensure!(status.success(), "replica {number} ended with {status}");
@@ -23,15 +36,32 @@ async fn a_rolling_restart_under_load_is_noticed_by_nobody() -> anyhow::Result<(
         replica.ready(&http).await?;
         street.all_serve(&http).await?;
     }
+    over.store(true, Ordering::Relaxed);
+    let mut polls = 0;
+    while let Some(of_one) = impatient.join_next().await {
+        polls += of_one??;
+    }
     let logins = load.end().await?;
     let report = Report::of(&logins, &street).await?;
-    println!("\na rolling restart of {} replicas\n{report}", world.replicas.len());
+    println!("\na rolling restart of {} replicas, and {polls} more polls\n{report}", world.replicas.len());
     let troubles = logins.iter().flat_map(|login| login.troubles.iter().chain(&login.seen.troubles));
     let troubles: Vec<_> = troubles.collect();
     ensure!(troubles.is_empty(), "requests have failed: {troubles:#?}");
     report.assert_sound();
     assert_eq!(report.finished, report.started);
     Ok(())
+}
+
+/// Polls without a pause until it is over; every poll has to be answered by a replica. Returns how many were.
+async fn poll_on(television: Television, over: Arc<AtomicBool>) -> anyhow::Result<u64> {
+    let waiting = television.start(SCOPE).await?;
+    let mut polls = 0;
+    while !over.load(Ordering::Relaxed) {
+        let answer = television.poll(&waiting).await.with_context(|| format!("after {polls} polls"))?;
+        ensure!(answer.status == 400, "after {polls} polls: {answer:?}");
+        polls += 1;
+    }
+    Ok(polls)
 }
 
 /// ST-11: what has begun to arrive when a replica is told to end is answered, also after it has stopped to listen.
