@@ -12,14 +12,15 @@ use crate::world::Ports;
 pub struct Client {
     /// Its id; its secret is that and `-secret`.
     pub id: &'static str,
-    /// Further lines of its configuration.
-    pub lines: &'static str,
-    /// Whether tokens may be gone when the answer with them was lost on the way to the device.
-    pub may_lose_answers: bool,
+    /// For how long, in seconds, its devices can fetch tokens again whose answer was lost; 0: not at all.
+    pub redelivery_s: u64,
 }
 
-/// Devices are spread over these.
-pub const CLIENTS: [Client; 1] = [Client { id: "tv", lines: "", may_lose_answers: true }];
+/// Devices are spread over these. The window is as long as a code lives: no device is slower.
+pub const CLIENTS: [Client; 2] =
+    [Client { id: "tv", redelivery_s: 0 }, Client { id: "radio", redelivery_s: LIFETIME_S }];
+
+const LIFETIME_S: u64 = 120;
 
 /// How many people there are: `person-0`, `person-1` and so on, whose passwords are their names.
 pub(crate) const PEOPLE: usize = 24;
@@ -51,7 +52,7 @@ client_secret = "sign-in-secret"
 timeout_s = 4
 [codes]
 interval_s = 1
-lifetime_s = 120
+lifetime_s = {LIFETIME_S}
 # Whoever was told to slow down some times still comes before the end.
 min_trip_s = 45
 [network]
@@ -65,7 +66,7 @@ starts_per_minute_per_client_and_network = 100000
 vain_pool_calls_per_minute = 100000
 {keyring}"#
     );
-    for Client { id, lines, .. } in &CLIENTS {
+    for Client { id, redelivery_s } in &CLIENTS {
         let _ = write!(
             text,
             r#"[[client]]
@@ -75,7 +76,8 @@ secret = "{id}-secret"
 upstream_client_id = "same"
 scopes = ["openid", "profile", "offline_access"]
 token_set = "ID+ACCESS+REFRESH"
-{lines}"#
+redelivery_s = {redelivery_s}
+"#
         );
     }
     text

@@ -23,8 +23,8 @@ pub struct Device {
     pub troubles: Vec<String>,
     /// Answers to polls that were lost in the air.
     pub swallowed: u64,
-    /// Whether one code brought tokens twice.
-    pub twice: bool,
+    /// Every token set that a poll of the current code was answered with, those that were lost in the air included.
+    pub brought: Vec<Tokens>,
     /// What became of each poll.
     polls: Vec<Heard>,
 }
@@ -70,7 +70,7 @@ pub enum End {
 impl Device {
     /// A device that talks like this.
     pub fn new(television: Television, air: Air) -> Self {
-        Self { television, air, troubles: Vec::new(), swallowed: 0, twice: false, polls: Vec::new() }
+        Self { television, air, troubles: Vec::new(), swallowed: 0, brought: Vec::new(), polls: Vec::new() }
     }
 
     /// Asks for codes until it gets some.
@@ -110,7 +110,9 @@ impl Device {
         let mut answer = if self.air.one_in(20) {
             self.poll_twice(authorization).await
         } else {
-            self.television.poll(authorization).await
+            let answer = self.television.poll(authorization).await;
+            self.note_tokens(&answer);
+            answer
         };
         if self.air.one_in(30) {
             self.swallowed += 1;
@@ -124,18 +126,27 @@ impl Device {
         answer
     }
 
-    /// One poll that arrives twice, on two replicas. The device sees the answer with tokens; where there is none it
-    /// trusts in nothing that might have been one.
+    /// One poll that arrives twice, on two replicas. The device sees the answer with tokens; where there is none, the one
+    /// that might have brought some: of a replica that failed, or could not tell yet.
     async fn poll_twice(&mut self, authorization: &Authorization) -> anyhow::Result<Answer> {
         let poll = || self.television.poll(authorization);
         let (first, second) = tokio::join!(poll(), poll());
         let rank = |answer: &anyhow::Result<Answer>| match answer {
             Ok(answer) if answer.status == 200 => 2,
-            Ok(answer) if answer.status < 500 => 0,
+            Ok(answer) if answer.status < 500 && answer.error() != "slow_down" => 0,
             _ => 1,
         };
-        self.twice |= rank(&first) == 2 && rank(&second) == 2;
+        self.note_tokens(&first);
+        self.note_tokens(&second);
         if rank(&second) > rank(&first) { second } else { first }
+    }
+
+    fn note_tokens(&mut self, answer: &anyhow::Result<Answer>) {
+        if let Ok(answer) = answer
+            && answer.status == 200
+        {
+            self.brought.push(answer.body.clone().into());
+        }
     }
 
     /// Uses the tokens as long as devices do: refreshes them so often.

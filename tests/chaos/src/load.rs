@@ -63,7 +63,7 @@ async fn go_on(
     over: Arc<AtomicBool>,
 ) -> anyhow::Result<Vec<Login>> {
     let name = format!("person-{number}");
-    let client = CLIENTS[number % CLIENTS.len()].id;
+    let client = &CLIENTS[number % CLIENTS.len()];
     let mut person = Person::new(&name, street.http()?);
     let mut seed = habits.bad_air.map(|seed| seed.wrapping_add(number as u64));
     let mut logins = Vec::new();
@@ -71,7 +71,7 @@ async fn go_on(
         if logins.len() % LOGINS_PER_BROWSER == 0 {
             person = Person::new(&name, street.http()?);
         }
-        let mut device = Device::new(street.television(client)?, seed.map_or_else(Air::still, Air::bad));
+        let mut device = Device::new(street.television(client.id)?, seed.map_or_else(Air::still, Air::bad));
         let login = log_in(&mut device, client, &mut person).await?;
         if let Some(tokens) = login.tokens() {
             device.refresh_often(&tokens, habits.refreshes).await;

@@ -11,6 +11,7 @@ use e2e::Authorization;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
+use crate::configuration::Client;
 use crate::device::{Device, End, Heard};
 use crate::person::{Person, Seen};
 
@@ -21,7 +22,7 @@ const LAST_LOOK: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Login {
     /// The client that the device belongs to.
-    pub client: &'static str,
+    pub client: &'static Client,
     /// Whose account it was to be.
     pub person: String,
     /// The stored request.
@@ -38,8 +39,8 @@ pub struct Login {
     pub before_the_end: Vec<Heard>,
     /// From the start to the end.
     pub took: Duration,
-    /// Whether the code brought tokens twice.
-    pub twice: bool,
+    /// Every token set that the code brought, to the device or into the air.
+    pub brought: Vec<Tokens>,
 }
 
 /// Tokens as a device has them.
@@ -56,6 +57,11 @@ impl Tokens {
     /// One of them by its name in the answer.
     pub fn token(&self, name: &str) -> &str {
         self.0[name].as_str().unwrap_or_default()
+    }
+
+    /// Whether both are one token set. What is left of its life differs.
+    pub fn is(&self, other: &Self) -> bool {
+        ["access_token", "refresh_token", "id_token"].iter().all(|name| self.token(name) == other.token(name))
     }
 
     /// Whose they are: the name at the pool.
@@ -84,6 +90,18 @@ impl Login {
         }
     }
 
+    /// How often the code brought the token set that it had brought before.
+    pub fn fetched_again(&self) -> usize {
+        self.brought.len().saturating_sub(1)
+    }
+
+    /// Whether the code brought more than its client may have: one token set, and that one once unless its client has a
+    /// window.
+    pub fn brought_too_much(&self) -> bool {
+        let Some((first, again)) = self.brought.split_first() else { return false };
+        again.iter().any(|tokens| self.client.redelivery_s == 0 || !tokens.is(first))
+    }
+
     /// Whether an answer with tokens can have been lost before the end: a poll was not answered, or the last but one was
     /// told to come back, by a replica that may have died before it could make the tokens wait again.
     pub fn misses_an_answer(&self) -> bool {
@@ -94,20 +112,23 @@ impl Login {
 }
 
 /// Logs the device of a client in, and asks once more with the same code afterwards.
-pub async fn log_in(device: &mut Device, client: &'static str, person: &mut Person) -> anyhow::Result<Login> {
+pub async fn log_in(
+    device: &mut Device,
+    client: &'static Client,
+    person: &mut Person,
+) -> anyhow::Result<Login> {
     let began = Instant::now();
     let authorization = device.start().await;
     let mut seen = Seen::default();
     let end = side_by_side(device, &authorization, person, &mut seen).await?;
     let took = began.elapsed();
     let before_the_end = device.before_the_end().to_vec();
-    let again = device.poll(&authorization).await;
-    device.twice |= matches!(end, End::Tokens(_)) && again.is_some_and(|answer| answer.status == 200);
+    device.poll(&authorization).await;
     Ok(Login {
         client,
         person: person.name().to_owned(),
         request: RequestId::of(&DeviceCode::new(&*authorization.device_code)),
-        twice: device.twice,
+        brought: std::mem::take(&mut device.brought),
         troubles: Vec::new(),
         swallowed: 0,
         end,
