@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: what takes longer than the tests may.
 
-use crate::{command, fuzz, parts};
+use crate::{command, fuzz, parts, stages};
 
 /// For how long each fuzz target runs.
 const FUZZ_SECONDS: u32 = 60;
@@ -8,7 +8,7 @@ const FUZZ_SECONDS: u32 = 60;
 /// Lets logins run in the chaos for so many minutes, then fuzzes.
 pub(crate) fn run(minutes: u32, seed: Option<u64>) -> anyhow::Result<()> {
     parts::fetch()?;
-    command::run(command::new("cargo").args(["build", "--release", "--locked", "-p", "device-grant"]))?;
+    stages::build_release()?;
     let mut chaos = command::new("cargo");
     chaos.args(["run", "--quiet", "--locked", "-p", "chaos", "--"]);
     chaos.args(["--seconds", &(minutes * 60).to_string()]);

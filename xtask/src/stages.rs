@@ -164,7 +164,7 @@ impl Stage {
                 "test --workspace --locked --exclude chaos --exclude e2e --exclude interop --exclude models --exclude device-grant-store-dynamodb",
             ),
             Self::Stores => cargo("test --locked -p device-grant-store-dynamodb"),
-            Self::Release => cargo("build --release --locked -p device-grant"),
+            Self::Release => build_release(),
             Self::Models => cargo("test --release --locked -p models"),
             // What starts Go lies in the module `go`.
             Self::Interop if *quick => cargo("test --locked -p interop -- --skip go::"),
@@ -175,6 +175,11 @@ impl Stage {
         }?;
         Ok(None)
     }
+}
+
+/// The binary that the whole-system tests start.
+pub(crate) fn build_release() -> anyhow::Result<()> {
+    cargo("build --release --locked -p device-grant")
 }
 
 fn cargo(arguments: &str) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use e2e::{LOGIN, POOL};
+use e2e::{LOGIN, POOL, binary};
 use serde_json::{Value, json};
 
 use crate::world::Ports;
@@ -67,18 +67,8 @@ vain_pool_calls_per_minute = 100000
 {keyring}"#
     );
     for Client { id, redelivery_s } in &CLIENTS {
-        let _ = write!(
-            text,
-            r#"[[client]]
-id = "{id}"
-auth_method = "client_secret_basic"
-secret = "{id}-secret"
-upstream_client_id = "same"
-scopes = ["openid", "profile", "offline_access"]
-token_set = "ID+ACCESS+REFRESH"
-redelivery_s = {redelivery_s}
-"#
-        );
+        text.push_str(&binary::client(id));
+        let _ = writeln!(text, "redelivery_s = {redelivery_s}");
     }
     text
 }

@@ -4,7 +4,6 @@ use anyhow::anyhow;
 use e2e::{Answer, Authorization, SCOPE, Television};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use serde_json::Value;
 
 use crate::login::Tokens;
 
@@ -62,7 +61,7 @@ pub enum Heard {
 #[derive(Debug)]
 pub enum End {
     /// With tokens.
-    Tokens(Value),
+    Tokens(Tokens),
     /// With this error.
     Refused(String),
 }
@@ -97,7 +96,7 @@ impl Device {
             };
             pause = Duration::ZERO;
             match answer.error() {
-                "" => return End::Tokens(answer.body),
+                "" => return End::Tokens(answer.body.into()),
                 "authorization_pending" => {}
                 "slow_down" => interval += SLOWER,
                 error => return End::Refused(error.to_owned()),

@@ -71,12 +71,8 @@ async fn go_on(
         if logins.len() % LOGINS_PER_BROWSER == 0 {
             person = Person::new(&name, street.http()?);
         }
-        let mut device = Device::new(street.television(client.id)?, seed.map_or_else(Air::still, Air::bad));
-        let login = log_in(&mut device, client, &mut person).await?;
-        if let Some(tokens) = login.tokens() {
-            device.refresh_often(&tokens, habits.refreshes).await;
-        }
-        logins.push(Login { troubles: device.troubles, swallowed: device.swallowed, ..login });
+        let device = Device::new(street.television(client.id)?, seed.map_or_else(Air::still, Air::bad));
+        logins.push(log_in(device, client, &mut person, habits.refreshes).await?);
         seed = seed.map(|seed| seed.wrapping_add(PEOPLE as u64));
     }
     Ok(logins)

@@ -83,9 +83,9 @@ impl Tokens {
 
 impl Login {
     /// What the device got.
-    pub fn tokens(&self) -> Option<Tokens> {
+    pub fn tokens(&self) -> Option<&Tokens> {
         match &self.end {
-            End::Tokens(body) => Some(body.clone().into()),
+            End::Tokens(tokens) => Some(tokens),
             End::Refused(_) => None,
         }
     }
@@ -111,26 +111,30 @@ impl Login {
     }
 }
 
-/// Logs the device of a client in, and asks once more with the same code afterwards.
+/// Logs the device of a client in, asks once more with the same code afterwards, and refreshes its tokens so often.
 pub async fn log_in(
-    device: &mut Device,
+    mut device: Device,
     client: &'static Client,
     person: &mut Person,
+    refreshes: usize,
 ) -> anyhow::Result<Login> {
     let began = Instant::now();
     let authorization = device.start().await;
     let mut seen = Seen::default();
-    let end = side_by_side(device, &authorization, person, &mut seen).await?;
+    let end = side_by_side(&mut device, &authorization, person, &mut seen).await?;
     let took = began.elapsed();
     let before_the_end = device.before_the_end().to_vec();
     device.poll(&authorization).await;
+    if let End::Tokens(tokens) = &end {
+        device.refresh_often(tokens, refreshes).await;
+    }
     Ok(Login {
         client,
         person: person.name().to_owned(),
         request: RequestId::of(&DeviceCode::new(&*authorization.device_code)),
-        brought: std::mem::take(&mut device.brought),
-        troubles: Vec::new(),
-        swallowed: 0,
+        brought: device.brought,
+        troubles: device.troubles,
+        swallowed: device.swallowed,
         end,
         seen,
         before_the_end,

@@ -79,12 +79,13 @@ impl Person {
         loop {
             let next = match self.browser.take(step.clone()).await {
                 Ok(page) => {
-                    let next = self.read(&page, &home, &device.user_code, seen)?;
-                    if let Some(complaint) = page.complaint()? {
+                    let complaint = page.complaint()?;
+                    let next = self.read(&page, complaint.is_some(), (&home, &device.user_code), seen)?;
+                    if complaint.is_some() {
                         misses += 1;
-                        seen.complaint = Some(complaint);
+                        seen.complaint = complaint;
                     }
-                    if matches!(next, Some(Next::Done)) || misses > MISSES {
+                    if misses > MISSES {
                         return Ok(());
                     }
                     next
@@ -95,6 +96,7 @@ impl Person {
                 }
             };
             step = match next {
+                Some(Next::Done) => return Ok(()),
                 Some(Next::Take(next)) => {
                     in_vain = 0;
                     next
@@ -103,7 +105,7 @@ impl Person {
                     tokio::time::sleep(pause).await;
                     next
                 }
-                Some(Next::Done) | None => {
+                None => {
                     tokio::time::sleep(SIGH).await;
                     in_vain += 1;
                     // A form is not sent twice.
@@ -117,8 +119,8 @@ impl Person {
     fn read(
         &self,
         page: &Page,
-        home: &Step,
-        user_code: &str,
+        complains: bool,
+        (home, user_code): (&Step, &str),
         seen: &mut Seen,
     ) -> anyhow::Result<Option<Next>> {
         if page.status >= 400 {
@@ -141,7 +143,6 @@ impl Person {
             return Ok(Some(Next::Again(SIGH, action)));
         }
         let entries = Entries { username: &self.name, password: &self.name, user_code };
-        let complains = page.complaint()?.is_some();
         let step = page.filled_in(&entries)?;
         Ok(step.map(|step| if complains { Next::Again(LOOK_AT_DEVICE, step) } else { Next::Take(step) }))
     }

@@ -20,6 +20,21 @@ pub fn keyring(directory: &Path) -> anyhow::Result<String> {
     Ok(format!("[keyring]\nfile = \"{}\"\n", file.display()))
 }
 
+/// The beginning of the section of a device client, whose secret is its id and `-secret`, and whose pool client has both
+/// too.
+pub fn client(id: &str) -> String {
+    format!(
+        r#"[[client]]
+id = "{id}"
+auth_method = "client_secret_basic"
+secret = "{id}-secret"
+upstream_client_id = "same"
+scopes = ["openid", "profile", "offline_access"]
+token_set = "ID+ACCESS+REFRESH"
+"#
+    )
+}
+
 /// What the servers find in the environment, besides what the tests have themselves: whom to trust, and the way to names
 /// under `.test`.
 pub fn environment(authority: &Path, proxy: SocketAddr) -> Vec<(&'static str, String)> {

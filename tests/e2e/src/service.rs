@@ -125,18 +125,8 @@ client_secret = "sign-in-secret"
     let _ = writeln!(text, "[network]\ntrusted_proxies = [\"{}/32\"]", plan.proxy);
     text.push_str(&plan.sections);
     for (id, name) in plan.clients {
-        let _ = write!(
-            text,
-            r#"[[client]]
-id = "{id}"
-name = "{name}"
-auth_method = "client_secret_basic"
-secret = "{id}-secret"
-upstream_client_id = "same"
-scopes = ["openid", "profile", "offline_access"]
-token_set = "ID+ACCESS+REFRESH"
-"#
-        );
+        text.push_str(&binary::client(id));
+        let _ = writeln!(text, "name = \"{name}\"");
         if *id == TYPING {
             text.push_str("[client.policies]\ntyped_after_link = 2\n");
         }
