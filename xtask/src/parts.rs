@@ -1,5 +1,6 @@
 //! The real parts: fetched into `target/parts`, kept between runs, each with a mark of what it was made from.
 
+mod aws_tools;
 mod debian;
 mod dynamodb_local;
 mod keycloak;
@@ -22,6 +23,7 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
     fs::create_dir_all(&parts).with_context(|| format!("cannot make {}", parts.display()))?;
     kept(&parts.join("dynamodb-local"), &dynamodb_local::mark(), dynamodb_local::make)?;
     kept(&parts.join("keycloak"), &keycloak::mark(), keycloak::make)?;
+    kept(&parts.join("aws-tools"), &aws_tools::mark(), aws_tools::make)?;
     println!("the real parts lie in {}", parts.display());
     Ok(())
 }

@@ -52,6 +52,8 @@ pub(crate) enum Stage {
     Interop,
     /// The whole system on real parts, with a browser.
     E2e,
+    /// What `deploy/` holds: its own linters, and a trial on a stand-in for AWS.
+    Deploy,
     /// Logins while replicas are killed, the store is away and the pool stands still; rolling restarts.
     Chaos,
 }
@@ -146,7 +148,7 @@ impl Stage {
     }
 
     fn needs_parts(self) -> bool {
-        matches!(self, Self::Parts | Self::Stores | Self::E2e | Self::Chaos)
+        matches!(self, Self::Parts | Self::Stores | Self::E2e | Self::Deploy | Self::Chaos)
     }
 
     /// Returns what must not go unnoticed though the stage has passed.
@@ -161,7 +163,7 @@ impl Stage {
             Self::Deny => return deny::check(advisory_db.as_deref()),
             Self::Rows => rows::run(false),
             Self::Units => cargo(
-                "test --workspace --locked --exclude chaos --exclude e2e --exclude interop --exclude models --exclude device-grant-store-dynamodb",
+                "test --workspace --locked --exclude chaos --exclude deploy-tests --exclude e2e --exclude interop --exclude models --exclude device-grant-store-dynamodb",
             ),
             Self::Stores => cargo("test --locked -p device-grant-store-dynamodb"),
             Self::Release => build_release(),
@@ -170,6 +172,7 @@ impl Stage {
             Self::Interop if *quick => cargo("test --locked -p interop -- --skip go::"),
             Self::Interop => cargo("test --locked -p interop"),
             Self::E2e => cargo("test --locked -p e2e"),
+            Self::Deploy => cargo("test --locked -p deploy-tests"),
             // The tables of the runs are worth a look.
             Self::Chaos => cargo("test --locked -p chaos -- --show-output"),
         }?;

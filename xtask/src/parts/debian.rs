@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use crate::{command, workspace};
 
 /// Each program with the packages that bring it.
-const PROGRAMS: [(&str, &[&str]); 7] = [
+const PROGRAMS: [(&str, &[&str]); 8] = [
     ("java", &["default-jre-headless"]),
     ("mvn", &["maven"]),
     ("cc", &["gcc", "libc6-dev"]),
@@ -18,6 +18,7 @@ const PROGRAMS: [(&str, &[&str]); 7] = [
     ("chromium", &["chromium", "fonts-liberation"]),
     ("chromedriver", &["chromium-driver"]),
     ("haproxy", &["haproxy"]),
+    ("python3", &["python3", "python3-venv"]),
 ];
 
 /// While this file refuses, no freshly installed package starts a service of its own.

@@ -1,0 +1,98 @@
+//! What the linters say, and that they would say something.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use deploy_tests::{Template, cfn_lint, checkov, root};
+
+use super::scratch;
+
+/// What the command line takes; a larger template wants a bucket.
+const INLINE_BYTES: usize = 51_200;
+
+#[test]
+fn cfn_lint_finds_nothing() {
+    let verdict = cfn_lint(&Template::read().path);
+    assert!(verdict.clean && verdict.output.trim().is_empty(), "{}", verdict.output);
+}
+
+/// checkov leaves out what the default parameters leave out, so the other form is a scan of its own.
+#[test]
+fn checkov_finds_nothing_in_either_form() {
+    let template = Template::read();
+    let lambda = scratch("lambda.yaml", &lambda_by_default(&template.text));
+    for path in [template.path, lambda] {
+        let verdict = checkov(&path);
+        assert!(verdict.clean && verdict.output.contains("Passed checks: "), "{}", verdict.output);
+    }
+}
+
+#[test]
+fn cfn_lint_sees_a_misspelt_property() {
+    let template = Template::read();
+    let misspelt = template.with("PointInTimeRecoverySpecification:", "PointInTimeRecoverySpecificaton:");
+    let verdict = cfn_lint(&scratch("misspelt.yaml", &misspelt));
+    assert!(
+        !verdict.clean && verdict.output.contains("PointInTimeRecoverySpecificaton"),
+        "{}",
+        verdict.output
+    );
+}
+
+#[test]
+fn cfn_lint_sees_a_value_that_nothing_has() {
+    let template = Template::read();
+    let wrong = template.with("!GetAtt LoadBalancer.DNSName", "!GetAtt LoadBalancer.DnsName");
+    let verdict = cfn_lint(&scratch("wrong-attribute.yaml", &wrong));
+    assert!(!verdict.clean && verdict.output.contains("DnsName"), "{}", verdict.output);
+}
+
+#[test]
+fn checkov_sees_an_open_door() {
+    let template = Template::read();
+    let ours = "SourceSecurityGroupId: !Ref LoadBalancerGroup";
+    let open = template.with(ours, "CidrIp: 0.0.0.0/0").replace("FromPort: 8080\n", "FromPort: 22\n");
+    let verdict = checkov(&scratch("open.yaml", &open.replace("ToPort: 8080\n", "ToPort: 22\n")));
+    assert!(!verdict.clean && verdict.output.contains("CKV_AWS_24:"), "{}", verdict.output);
+}
+
+#[test]
+fn checkov_sees_a_table_that_cannot_be_restored() {
+    let template = Template::read();
+    let lost = template.with("PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false");
+    let verdict = checkov(&scratch("lost.yaml", &lost));
+    assert!(!verdict.clean && verdict.output.contains("CKV_AWS_28:"), "{}", verdict.output);
+}
+
+/// What is suppressed would be found, and the README says why it may stay.
+#[test]
+fn each_suppression_is_needed_and_explained() {
+    let template = Template::read();
+    let bare = template.with("{id: CKV_", "{id: NOT_CKV_");
+    let fargate = checkov(&scratch("bare.yaml", &bare));
+    let lambda = checkov(&scratch("bare-lambda.yaml", &lambda_by_default(&bare)));
+    let found = ids(&fargate.output).chain(ids(&lambda.output)).collect::<BTreeSet<_>>();
+
+    let suppressed = template.text.split("{id: ").skip(1).filter_map(|rest| ids(rest).next());
+    assert_eq!(found, suppressed.collect::<BTreeSet<_>>());
+    let readme = fs::read_to_string(root().join("deploy/cloudformation/README.md"));
+    let readme = readme.expect("deploy/cloudformation has its README");
+    assert_eq!(found, ids(&readme).collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn the_template_needs_no_bucket() {
+    let bytes = Template::read().text.len();
+    assert!(bytes <= INLINE_BYTES, "{bytes} bytes");
+}
+
+fn lambda_by_default(template: &str) -> String {
+    assert!(template.contains("Default: Fargate"), "Fargate is no longer the default");
+    template.replace("Default: Fargate", "Default: Lambda")
+}
+
+/// The ids of checks, such as `CKV_AWS_18`, in the order in which they stand there.
+fn ids(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| word.starts_with("CKV"))
+}
