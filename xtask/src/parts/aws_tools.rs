@@ -1,4 +1,4 @@
-//! What checks the `CloudFormation` template: `cfn-lint`, `checkov` and the `moto` server, in a Python environment of their own.
+//! What checks the `CloudFormation` template: `cfn-lint`, `checkov` and the `moto` server, in a Python environment.
 
 use std::path::Path;
 
