@@ -1,6 +1,7 @@
 //! `deploy/cloudformation/`.
 
 mod checks;
+mod hardening;
 mod program;
 mod stack;
 
