@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use device_grant_testkit::parts;
 use serde_json::Value;
@@ -37,7 +38,13 @@ impl Template {
     ///
     /// # Panics
     /// When it cannot be read, or the tools have not been fetched (`cargo xtask parts`).
-    pub fn read() -> Self {
+    pub fn get() -> &'static Self {
+        // Python takes a second to start.
+        static TEMPLATE: OnceLock<Template> = OnceLock::new();
+        TEMPLATE.get_or_init(Self::read)
+    }
+
+    fn read() -> Self {
         let path = root().join("deploy/cloudformation/device-grant.yaml");
         let text = fs::read_to_string(&path).expect("deploy/cloudformation has its template");
         let printed = run(tool("python").args(["-c", TO_JSON]).arg(&path));

@@ -12,24 +12,24 @@ const INLINE_BYTES: usize = 51_200;
 
 #[test]
 fn cfn_lint_finds_nothing() {
-    let verdict = cfn_lint(&Template::read().path);
+    let verdict = cfn_lint(&Template::get().path);
     assert!(verdict.clean && verdict.output.trim().is_empty(), "{}", verdict.output);
 }
 
 /// checkov leaves out what the default parameters leave out, so the other form is a scan of its own.
 #[test]
 fn checkov_finds_nothing_in_either_form() {
-    let template = Template::read();
+    let template = Template::get();
     let lambda = scratch("lambda.yaml", &lambda_by_default(&template.text));
-    for path in [template.path, lambda] {
-        let verdict = checkov(&path);
+    for path in [&template.path, &lambda] {
+        let verdict = checkov(path);
         assert!(verdict.clean && verdict.output.contains("Passed checks: "), "{}", verdict.output);
     }
 }
 
 #[test]
 fn cfn_lint_sees_a_misspelt_property() {
-    let template = Template::read();
+    let template = Template::get();
     let misspelt = template.with("PointInTimeRecoverySpecification:", "PointInTimeRecoverySpecificaton:");
     let verdict = cfn_lint(&scratch("misspelt.yaml", &misspelt));
     assert!(
@@ -41,7 +41,7 @@ fn cfn_lint_sees_a_misspelt_property() {
 
 #[test]
 fn cfn_lint_sees_a_value_that_nothing_has() {
-    let template = Template::read();
+    let template = Template::get();
     let wrong = template.with("!GetAtt LoadBalancer.DNSName", "!GetAtt LoadBalancer.DnsName");
     let verdict = cfn_lint(&scratch("wrong-attribute.yaml", &wrong));
     assert!(!verdict.clean && verdict.output.contains("DnsName"), "{}", verdict.output);
@@ -49,7 +49,7 @@ fn cfn_lint_sees_a_value_that_nothing_has() {
 
 #[test]
 fn checkov_sees_an_open_door() {
-    let template = Template::read();
+    let template = Template::get();
     let ours = "SourceSecurityGroupId: !Ref LoadBalancerGroup";
     let open = template.with(ours, "CidrIp: 0.0.0.0/0").replace("FromPort: 8080\n", "FromPort: 22\n");
     let verdict = checkov(&scratch("open.yaml", &open.replace("ToPort: 8080\n", "ToPort: 22\n")));
@@ -58,7 +58,7 @@ fn checkov_sees_an_open_door() {
 
 #[test]
 fn checkov_sees_a_table_that_cannot_be_restored() {
-    let template = Template::read();
+    let template = Template::get();
     let lost = template.with("PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false");
     let verdict = checkov(&scratch("lost.yaml", &lost));
     assert!(!verdict.clean && verdict.output.contains("CKV_AWS_28:"), "{}", verdict.output);
@@ -67,7 +67,7 @@ fn checkov_sees_a_table_that_cannot_be_restored() {
 /// What is suppressed would be found, and the README says why it may stay.
 #[test]
 fn each_suppression_is_needed_and_explained() {
-    let template = Template::read();
+    let template = Template::get();
     let bare = template.with("{id: CKV_", "{id: NOT_CKV_");
     let fargate = checkov(&scratch("bare.yaml", &bare));
     let lambda = checkov(&scratch("bare-lambda.yaml", &lambda_by_default(&bare)));
@@ -82,7 +82,7 @@ fn each_suppression_is_needed_and_explained() {
 
 #[test]
 fn the_template_needs_no_bucket() {
-    let bytes = Template::read().text.len();
+    let bytes = Template::get().text.len();
     assert!(bytes <= INLINE_BYTES, "{bytes} bytes");
 }
 

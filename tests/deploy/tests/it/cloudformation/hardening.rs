@@ -8,7 +8,7 @@ use super::{list, text};
 /// A port other than those of remote logins could be open to all without a word of checkov.
 #[test]
 fn nobody_but_the_balancer_reaches_a_task() {
-    let template = Template::read();
+    let template = Template::get();
     for rule in list(&template.properties("LoadBalancerGroup")["SecurityGroupIngress"]) {
         assert_eq!(rule["CidrIp"], json!({ "Ref": "AllowedCidr" }), "{rule}");
         assert!(
@@ -33,7 +33,7 @@ fn nobody_but_the_balancer_reaches_a_task() {
 
 #[test]
 fn containers_have_no_privileges() {
-    let template = Template::read();
+    let template = Template::get();
     for container in list(&template.properties("TaskDefinition")["ContainerDefinitions"]) {
         let name = text(&container["Name"]);
         assert_eq!(container["ReadonlyRootFilesystem"], json!(true), "{name}");
@@ -46,7 +46,7 @@ fn containers_have_no_privileges() {
 /// And it may end: a container that must go on would take the task with it.
 #[test]
 fn serve_waits_for_migrate() {
-    let template = Template::read();
+    let template = Template::get();
     let [migrate, serve] = list(&template.properties("TaskDefinition")["ContainerDefinitions"]) else {
         panic!("two containers");
     };
@@ -59,7 +59,7 @@ fn serve_waits_for_migrate() {
 /// What is lost with them is lost for good.
 #[test]
 fn state_outlives_the_stack() {
-    let template = Template::read();
+    let template = Template::get();
     for name in ["Table", "KeyringKey", "DataKey", "UserPool", "AccessLogs"] {
         let resource = template.at(&format!("/Resources/{name}"));
         assert_eq!(resource["DeletionPolicy"], "RetainExceptOnCreate", "{name}");
@@ -72,7 +72,7 @@ fn state_outlives_the_stack() {
 /// A device that hears 403 gives up; RFC 8628 section 3.5 has a word for "not so fast".
 #[test]
 fn the_firewall_slows_devices_down_and_logs_no_code() {
-    let template = Template::read();
+    let template = Template::get();
     let rules = list(&template.properties("WebAcl")["Rules"]);
     let devices = rules.iter().find(|rule| rule["Name"] == "Devices").expect("a rule for devices");
     let answer = &devices["Action"]["Block"]["CustomResponse"];

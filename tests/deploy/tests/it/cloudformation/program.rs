@@ -31,8 +31,8 @@ const CALLS_TO_COME: [&str; 5] = [
 
 #[test]
 fn the_program_knows_every_setting_that_it_is_given() {
-    let (template, settings) = (Template::read(), Settings::read());
-    let given = [container(&template, "migrate"), container(&template, "device-grant"), function(&template)];
+    let (template, settings) = (Template::get(), Settings::read());
+    let given = [container(template, "migrate"), container(template, "device-grant"), function(template)];
     let given = given.iter().flat_map(BTreeMap::keys).map(String::as_str);
     let unknown = given.filter(|name| !settings.knows(name)).collect::<BTreeSet<_>>();
     assert_eq!(unknown, SETTINGS_TO_COME.into());
@@ -41,19 +41,19 @@ fn the_program_knows_every_setting_that_it_is_given() {
 /// All but what a function has no use for.
 #[test]
 fn both_forms_are_given_the_same_settings() {
-    let template = Template::read();
-    let mut task = container(&template, "device-grant");
+    let template = Template::get();
+    let mut task = container(template, "device-grant");
     for of_tasks in ["DEVICE_GRANT__LISTEN", "DEVICE_GRANT__NETWORK__DRAIN_DELAY_S"] {
         assert!(task.remove(of_tasks).is_some(), "{of_tasks} is not set");
     }
-    assert_eq!(task, function(&template));
+    assert_eq!(task, function(template));
 }
 
 #[test]
 fn the_role_allows_what_the_program_calls_and_nothing_else() {
     let calls = sources(&root().join("crates"));
     let called = |action: &str| calls.contains(&format!(".{}(", method(action)));
-    let allowed = allowed(&Template::read());
+    let allowed = allowed(Template::get());
 
     let uncalled = allowed.iter().map(String::as_str).filter(|action| !called(action));
     assert_eq!(uncalled.collect::<BTreeSet<_>>(), CALLS_TO_COME.into());
@@ -67,7 +67,7 @@ fn the_role_allows_what_the_program_calls_and_nothing_else() {
 /// Every statement names things of this stack.
 #[test]
 fn the_role_reaches_nothing_beyond_the_stack() {
-    let template = Template::read();
+    let template = Template::get();
     for policy in list(&template.properties("ServiceRole")["Policies"]) {
         for statement in list(&policy["PolicyDocument"]["Statement"]) {
             let resource = &statement["Resource"];
@@ -82,7 +82,7 @@ fn the_role_reaches_nothing_beyond_the_stack() {
 /// The schema's number is written down on its word.
 #[test]
 fn the_table_is_the_one_that_migrate_makes() {
-    let template = Template::read();
+    let template = Template::get();
     let table = template.properties("Table");
     let step = |name: &str| {
         let read = fs::read_to_string(root().join("migrations").join(name)).expect("the migration is there");
@@ -102,11 +102,11 @@ fn the_table_is_the_one_that_migrate_makes() {
 
 #[test]
 fn a_task_has_time_to_drain_and_the_balancer_lets_go_first() {
-    let (template, settings) = (Template::read(), Settings::read());
+    let (template, settings) = (Template::get(), Settings::read());
     let containers = list(&template.properties("TaskDefinition")["ContainerDefinitions"]);
     let stop =
         containers.iter().find_map(|container| container["StopTimeout"].as_u64()).expect("a StopTimeout");
-    let delay = &container(&template, "device-grant")["DEVICE_GRANT__NETWORK__DRAIN_DELAY_S"];
+    let delay = &container(template, "device-grant")["DEVICE_GRANT__NETWORK__DRAIN_DELAY_S"];
     let delay = text(delay).parse::<u64>().expect("a number of seconds");
     assert!(stop > delay + settings.number("network.drain_timeout_s"), "stopped after {stop} s");
 
@@ -119,7 +119,7 @@ fn a_task_has_time_to_drain_and_the_balancer_lets_go_first() {
 
 #[test]
 fn the_balancer_is_a_proxy_and_no_more() {
-    let template = Template::read();
+    let template = Template::get();
     let balancer = list(&template.properties("LoadBalancer")["LoadBalancerAttributes"]);
     assert_eq!(attribute(balancer, "routing.http.drop_invalid_header_fields.enabled"), json!("true"));
     assert_eq!(attribute(balancer, "access_logs.s3.enabled"), json!("true"));

@@ -88,7 +88,7 @@ fn the_service_is_told_where_things_are() {
 /// What the sample calls its settings, in the spelling of parameters, with the sample's defaults.
 #[test]
 fn parameters_are_the_samples_settings() {
-    let template = Template::read();
+    let template = Template::get();
     for (name, default) in [
         ("CodeExpiration", json!(1800)),
         ("DeviceCodeFormat", json!("#aA")),
