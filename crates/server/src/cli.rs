@@ -9,6 +9,10 @@ use url::Url;
 
 use crate::config::DEFAULT_FILE;
 
+mod reference;
+
+pub(crate) use reference::reference;
+
 /// OAuth 2.0 device authorization grant (RFC 8628) in front of any OpenID Connect user pool.
 #[derive(Debug, Parser)]
 #[command(name = "device-grant", version)]
@@ -105,6 +109,9 @@ pub(crate) struct Init {
     /// Print the reference of all settings instead.
     #[arg(long, hide = true, conflicts_with_all = ["file", "keyring"])]
     pub(crate) reference: bool,
+    /// Print the reference of all commands instead.
+    #[arg(long, hide = true, conflicts_with_all = ["file", "keyring", "reference"])]
+    pub(crate) commands: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,14 +7,15 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use device_grant_domain::SystemEntropy;
 
-use crate::cli::Init;
+use crate::cli::{self, Init};
 use crate::{config, keyring_file};
 
 const TEMPLATE: &str = include_str!("init.toml");
 
 pub(crate) fn run(args: &Init) -> anyhow::Result<()> {
-    if args.reference {
-        io::stdout().write_all(config::reference().as_bytes())?;
+    let page = args.reference.then(config::reference).or_else(|| args.commands.then(cli::reference));
+    if let Some(page) = page {
+        io::stdout().write_all(page.as_bytes())?;
         return Ok(());
     }
     if let Some(file) = &args.keyring {
