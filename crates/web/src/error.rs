@@ -218,4 +218,92 @@ mod tests {
             (400, &HeaderValue::from(15))
         );
     }
+
+    /// Each code, in the order of the page. A code that is added does not compile here until it has a row.
+    const CODES: [ErrorCode; 15] = [
+        ErrorCode::InvalidRequest,
+        ErrorCode::InvalidClient,
+        ErrorCode::InvalidGrant,
+        ErrorCode::UnauthorizedClient,
+        ErrorCode::UnsupportedGrantType,
+        ErrorCode::InvalidScope,
+        ErrorCode::AuthorizationPending,
+        ErrorCode::SlowDown,
+        ErrorCode::AccessDenied,
+        ErrorCode::ExpiredToken,
+        ErrorCode::InvalidDpopProof,
+        ErrorCode::UseDpopNonce,
+        ErrorCode::UnsupportedTokenType,
+        ErrorCode::TemporarilyUnavailable,
+        ErrorCode::ServerError,
+    ];
+
+    const fn row(code: ErrorCode) -> usize {
+        match code {
+            ErrorCode::InvalidRequest => 0,
+            ErrorCode::InvalidClient => 1,
+            ErrorCode::InvalidGrant => 2,
+            ErrorCode::UnauthorizedClient => 3,
+            ErrorCode::UnsupportedGrantType => 4,
+            ErrorCode::InvalidScope => 5,
+            ErrorCode::AuthorizationPending => 6,
+            ErrorCode::SlowDown => 7,
+            ErrorCode::AccessDenied => 8,
+            ErrorCode::ExpiredToken => 9,
+            ErrorCode::InvalidDpopProof => 10,
+            ErrorCode::UseDpopNonce => 11,
+            ErrorCode::UnsupportedTokenType => 12,
+            ErrorCode::TemporarilyUnavailable => 13,
+            ErrorCode::ServerError => 14,
+        }
+    }
+
+    const PAGE: &str = include_str!("../../../docs/reference/errors.md");
+
+    #[test]
+    fn the_page_of_errors_has_every_code_with_its_status() {
+        let rows: Vec<&str> = PAGE.lines().filter(|line| line.starts_with("| [`")).collect();
+        assert_eq!(rows.len(), CODES.len());
+        for (at, code) in CODES.into_iter().enumerate() {
+            assert_eq!(row(code), at);
+            let error = match code {
+                ErrorCode::SlowDown => OAuthError::new(ErrorResponse::slow_down(5)),
+                other => OAuthError::code(other),
+            };
+            let response = error.into_response();
+            let (name, status) = (code.as_str(), response.status().as_u16());
+            let wait = if response.headers().contains_key(header::RETRY_AFTER) { " yes" } else { "" };
+            let start = format!("| [`{name}`](#{name}) | {status} |{wait} |");
+            assert!(rows[at].starts_with(&start), "docs/reference/errors.md must begin the row: {start}");
+            assert!(
+                PAGE.contains(&format!("\n## `{name}`\n")),
+                "docs/reference/errors.md must explain {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_page_of_errors_has_the_words_that_developers_see() {
+        let wait = RETRY_AFTER;
+        let said: [OAuthError; 12] = [
+            AuthError::Missing.into(),
+            AuthError::Several.into(),
+            AuthError::Failed.into(),
+            AuthError::Throttled(wait).into(),
+            StartError::InvalidScope.into(),
+            StartError::UnauthorizedClient.into(),
+            StartError::ForeignNetwork.into(),
+            StartError::TooMany(wait).into(),
+            RefreshRefusal::UnauthorizedClient.into(),
+            RefreshRefusal::TooMany(wait).into(),
+            RevokeRefusal::TooMany(wait).into(),
+            ProofError::UseNonce(String::new()).into(),
+        ];
+        for OAuthError { status, body, .. } in said {
+            let words = body.error_description.expect("each of these has words");
+            let limit = if status == StatusCode::TOO_MANY_REQUESTS { ", 429" } else { "" };
+            let line = format!("| `{words}` | `{}`{limit} |", body.error.as_str());
+            assert!(PAGE.lines().any(|there| there == line), "docs/reference/errors.md must say: {line}");
+        }
+    }
 }

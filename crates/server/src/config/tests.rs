@@ -1,5 +1,6 @@
 //! What the configuration takes, and what it says of the rest.
 
+mod book;
 mod cautions;
 mod clients;
 mod hostile;

@@ -101,3 +101,21 @@ async fn the_page_of_metrics_is_fresh() {
     let table = table(&scraped().await);
     assert!(page.contains(&table), "docs/metrics.md must have this table:\n{table}");
 }
+
+/// What operators copy from the book is a metric that there is.
+#[test]
+fn the_metrics_that_operators_are_told_to_watch_are_there() {
+    let reference = include_str!("../../../../docs/metrics.md");
+    let pages = [
+        include_str!("../../../../docs/operations/monitoring.md"),
+        include_str!("../../../../docs/operations/incidents.md"),
+    ];
+    let mut named = 0;
+    for word in pages.iter().flat_map(|page| page.split(|c: char| c != '_' && !c.is_ascii_lowercase())) {
+        let Some(rest) = word.strip_prefix("device_grant_") else { continue };
+        named += 1;
+        let family = rest.trim_end_matches("_bucket");
+        assert!(reference.contains(&format!("| `device_grant_{family}` |")), "there is no {word}");
+    }
+    assert!(named > 10, "{named}");
+}
