@@ -52,7 +52,7 @@ enum Command {
         #[arg(long)]
         logins: u64,
     },
-    /// Fetch the real parts that the whole-system tests run against.
+    /// Fetch the real parts that the whole-system tests run against, and what builds the book.
     Parts,
     /// Print each row of `docs/conformance.md` with its tests, and the rows without one.
     Rows {

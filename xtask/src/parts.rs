@@ -4,10 +4,11 @@ mod aws_tools;
 mod debian;
 mod dynamodb_local;
 mod keycloak;
+mod mdbook;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -24,8 +25,16 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
     kept(&parts.join("dynamodb-local"), &dynamodb_local::mark(), dynamodb_local::make)?;
     kept(&parts.join("keycloak"), &keycloak::mark(), keycloak::make)?;
     kept(&parts.join("aws-tools"), &aws_tools::mark(), aws_tools::make)?;
+    mdbook()?;
     println!("the real parts lie in {}", parts.display());
     Ok(())
+}
+
+/// The program that builds the book, fetched unless it is there.
+pub(crate) fn mdbook() -> anyhow::Result<PathBuf> {
+    let directory = workspace::parts()?.join("mdbook");
+    kept(&directory, &mdbook::mark(), mdbook::make)?;
+    Ok(mdbook::program(&directory))
 }
 
 /// Makes a part anew unless its directory carries this very mark.

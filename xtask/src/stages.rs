@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the stages, and the table of how they went.
 
+mod book;
 mod deny;
 mod tree;
 
@@ -40,6 +41,8 @@ pub(crate) enum Stage {
     Deny,
     /// `docs/conformance.md` against the tests.
     Rows,
+    /// The book of `docs/`: it builds without a warning, holds every page, and no link in it is broken.
+    Book,
     /// Unit, property and HTTP tests.
     Units,
     /// The store suite on `DynamoDB` Local.
@@ -162,6 +165,7 @@ impl Stage {
             Self::Tree => tree::check(),
             Self::Deny => return deny::check(advisory_db.as_deref()),
             Self::Rows => rows::run(false),
+            Self::Book => book::check(),
             Self::Units => cargo(
                 "test --workspace --locked --exclude chaos --exclude deploy-tests --exclude e2e --exclude interop --exclude models --exclude device-grant-store-dynamodb",
             ),
