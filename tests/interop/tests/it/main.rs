@@ -2,6 +2,7 @@
 
 mod go;
 mod oauth2_crate;
+mod quick_start;
 mod readme;
 mod secrecy;
 

@@ -29,22 +29,33 @@ const COMMANDS: [(&str, &str); 8] = [
     ("device-grant migrate --config device-grant.toml", "tests/e2e: every scenario starts with it"),
 ];
 
-/// The lines of the README's blocks of one language.
-fn blocks(language: &str) -> Vec<&'static str> {
+/// A page's blocks of one language.
+pub(crate) fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
-    README.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+    page.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// The lines of those blocks that begin with `start`.
+pub(crate) fn lines<'a>(page: &'a str, language: &str, start: &str) -> Vec<&'a str> {
+    blocks(page, language).into_iter().flat_map(str::lines).filter(|line| line.starts_with(start)).collect()
+}
+
+/// Every command of `page` is in the list of those that something runs, and the other way round.
+pub(crate) fn show_who_runs(page: &str, commands: &[(&str, &str)]) -> anyhow::Result<()> {
+    let lines = lines(page, "sh", "");
+    for line in &lines {
+        let runs = commands.iter().any(|(command, _)| line.starts_with(command));
+        ensure!(runs, "nothing runs: {line}");
+    }
+    for (command, _) in commands {
+        ensure!(lines.iter().any(|line| line.starts_with(command)), "not on the page any more: {command}");
+    }
+    Ok(())
 }
 
 #[test]
 fn every_command_of_the_readme_is_run_somewhere() -> anyhow::Result<()> {
-    let lines: Vec<&str> = blocks("sh").into_iter().flat_map(str::lines).collect();
-    for line in &lines {
-        let runs = COMMANDS.iter().any(|(command, _)| line.starts_with(command));
-        ensure!(runs, "nothing runs: {line}");
-    }
-    for (command, _) in COMMANDS {
-        ensure!(lines.iter().any(|line| line.starts_with(command)), "not in the README any more: {command}");
-    }
+    show_who_runs(README, &COMMANDS)?;
     let ci = include_str!("../../../../.ci/run");
     ensure!(ci.contains("exec cargo xtask test\n"), "the test command is what CI runs");
     Ok(())
@@ -73,49 +84,60 @@ async fn the_demo_logs_a_television_in() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_two_requests_of_a_device_work_with_curl() -> anyhow::Result<()> {
     let demo = Demo::start()?;
-    let curls: Vec<&str> =
-        blocks("sh").into_iter().flat_map(str::lines).filter(|line| line.starts_with("curl")).collect();
+    let curls = lines(README, "sh", "curl");
     let [start, poll] = curls[..] else { anyhow::bail!("the README has two requests: {curls:?}") };
-    let codes = shell(&demo, start, "")?;
+    let codes = shell_json(&demo, start, &[])?;
     let text = |member: &str| codes[member].as_str().with_context(|| format!("no {member} in {codes}"));
-    let device_code = text("device_code")?;
-    ensure!(shell(&demo, poll, device_code)?["error"] == "authorization_pending");
+    let device = [("DEVICE_CODE", text("device_code")?)];
+    ensure!(shell_json(&demo, poll, &device)?["error"] == "authorization_pending");
     approve(&demo, text("verification_uri")?, text("user_code")?).await?;
-    ensure!(shell(&demo, poll, device_code)?["access_token"].is_string());
+    ensure!(shell_json(&demo, poll, &device)?["access_token"].is_string());
     Ok(())
 }
 
-/// Runs a line of the README against the demo, which listens on another port than the README's.
-fn shell(demo: &Demo, line: &str, device_code: &str) -> anyhow::Result<Value> {
+/// Runs a line of a page against the demo, which listens on another port than the page's.
+pub(crate) fn shell(demo: &Demo, line: &str, environment: &[(&str, &str)]) -> anyhow::Result<String> {
     let line = line.replace("http://127.0.0.1:8080", demo.fact("base_url")?);
     let mut command = Command::new("sh");
     command
         .args(["-c", &line])
-        .env("DEVICE_CODE", device_code)
+        .envs(environment.iter().copied())
         .env("NO_PROXY", "127.0.0.1")
         .stdin(Stdio::null());
     let output = command.output()?;
     ensure!(output.status.success(), "{line}: {output:?}");
-    Ok(serde_json::from_slice(&output.stdout)?)
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The same, for a line that answers JSON.
+pub(crate) fn shell_json(demo: &Demo, line: &str, environment: &[(&str, &str)]) -> anyhow::Result<Value> {
+    Ok(serde_json::from_str(&shell(demo, line, environment)?)?)
 }
 
 /// The configurations for Keycloak and for Cognito: with a pool of this machine in the place of theirs, `doctor` finds nothing
 /// to mend, and `serve` serves.
 #[tokio::test]
 async fn the_configurations_of_the_readme_serve() -> anyhow::Result<()> {
-    let [keycloak, cognito] = blocks("toml")[..] else { anyhow::bail!("the README has two configurations") };
+    let [keycloak, cognito] = blocks(README, "toml")[..] else {
+        anyhow::bail!("the README has two configurations")
+    };
     let (before, rest) = keycloak.split_once("[upstream]").context("no [upstream]")?;
     let (_, clients) = rest.split_once("[[client]]").context("no [[client]]")?;
     for (name, text) in
         [("keycloak", keycloak.to_owned()), ("cognito", format!("{before}{cognito}[[client]]{clients}"))]
     {
-        let directory = std::env::temp_dir().join(format!("readme-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&directory)?;
-        let served = serve(&directory, &text).await;
-        std::fs::remove_dir_all(&directory)?;
-        served.with_context(|| format!("{name}: {text}"))?;
+        serves(&format!("readme-{name}"), &text).await?;
     }
     Ok(())
+}
+
+/// A configuration of a page serves, with a pool of this machine in the place of its own.
+pub(crate) async fn serves(name: &str, text: &str) -> anyhow::Result<()> {
+    let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+    let served = serve(&directory, text).await;
+    std::fs::remove_dir_all(&directory)?;
+    served.with_context(|| format!("{name}: {text}"))
 }
 
 async fn serve(directory: &Path, text: &str) -> anyhow::Result<()> {
