@@ -24,7 +24,7 @@ pub(super) fn check() -> anyhow::Result<()> {
         eprintln!("{problem}");
     }
     if !problems.is_empty() {
-        bail!("the book has {} faults", problems.len());
+        bail!("faults in the book: {}", problems.len());
     }
     println!("{} links lead where they should; the book lies in {}", book.links(), output.display());
     Ok(())
