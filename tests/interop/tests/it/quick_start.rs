@@ -14,13 +14,17 @@ use crate::readme::{blocks, lines, serves, shell, shell_json, show_who_runs};
 const PAGE: &str = include_str!("../../../../docs/quick-start.md");
 
 /// Every command of the page, and what runs it.
-const COMMANDS: [(&str, &str); 12] = [
+const COMMANDS: [(&str, &str); 13] = [
     ("cargo run --release -- demo", "readme: the_demo_logs_a_television_in"),
     ("cargo run --release -- demo --no-device", "Demo"),
     ("curl --silent http://127.0.0.1:8080/.well-known", "the_requests_of_the_quick_start_work_with_curl"),
     ("curl --silent --data client_id=demo-tv http", "the_requests_of_the_quick_start_work_with_curl"),
     (
-        "curl --silent --data client_id=demo-tv --data grant_type=",
+        "curl --silent --data client_id=demo-tv --data grant_type=refresh_token",
+        "the_requests_of_the_quick_start_work_with_curl",
+    ),
+    (
+        "curl --silent --data client_id=demo-tv --data grant_type=urn:ietf:params:oauth:grant-type:device_code",
         "the_requests_of_the_quick_start_work_with_curl",
     ),
     (

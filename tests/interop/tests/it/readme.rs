@@ -43,12 +43,15 @@ pub(crate) fn lines<'a>(page: &'a str, language: &str, start: &str) -> Vec<&'a s
 /// Every command of `page` is in the list of those that something runs, and the other way round.
 pub(crate) fn show_who_runs(page: &str, commands: &[(&str, &str)]) -> anyhow::Result<()> {
     let lines = lines(page, "sh", "");
+    // What a command begins with may go on, but not within a word.
+    let is = |line: &str, command| {
+        line.strip_prefix(command).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    };
     for line in &lines {
-        let runs = commands.iter().any(|(command, _)| line.starts_with(command));
-        ensure!(runs, "nothing runs: {line}");
+        ensure!(commands.iter().any(|(command, _)| is(line, command)), "nothing runs: {line}");
     }
     for (command, _) in commands {
-        ensure!(lines.iter().any(|line| line.starts_with(command)), "not on the page any more: {command}");
+        ensure!(lines.iter().any(|line| is(line, command)), "not on the page any more: {command}");
     }
     Ok(())
 }
