@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Key(Key),
     /// Check configuration, store, user pool, clock and keys, and say what to mend.
     Doctor(ConfigFile),
+    /// Ask the server on this machine whether it lives: for the health check of a container.
+    Health(ConfigFile),
 }
 
 #[derive(Debug, Args)]

@@ -58,6 +58,7 @@ fn run(command: Command, environment: &Environment) -> anyhow::Result<()> {
         }
         Command::Key(args) => runtime()?.block_on(commands::key::run(&args.action, environment)),
         Command::Doctor(args) => runtime()?.block_on(commands::doctor::run(args.file(), environment)),
+        Command::Health(args) => runtime()?.block_on(commands::health::run(args.file(), environment)),
     }
 }
 

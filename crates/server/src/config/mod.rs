@@ -176,10 +176,28 @@ pub(crate) fn load_store(
     file: Option<&Path>,
     environment: &Environment,
 ) -> Result<(StoreConfig, Log), WrongConfiguration> {
+    load_part(file, environment, |service, problems| {
+        (service::store(service, problems), service::log(service))
+    })
+}
+
+/// Only what `health` needs: where the server listens.
+pub(crate) fn load_listen(
+    file: Option<&Path>,
+    environment: &Environment,
+) -> Result<String, WrongConfiguration> {
+    load_part(file, environment, service::listen)
+}
+
+fn load_part<T>(
+    file: Option<&Path>,
+    environment: &Environment,
+    read: impl FnOnce(&document::Settings, &mut Problems) -> T,
+) -> Result<T, WrongConfiguration> {
     let Document { service, mut problems, unreadable, .. } = Document::load(file, environment);
     if unreadable {
         return Err(problems.into());
     }
-    let loaded = (service::store(&service, &mut problems), service::log(&service));
-    if problems.list.is_empty() { Ok(loaded) } else { Err(problems.into()) }
+    let part = read(&service, &mut problems);
+    if problems.list.is_empty() { Ok(part) } else { Err(problems.into()) }
 }

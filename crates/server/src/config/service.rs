@@ -280,8 +280,13 @@ fn address(service: &Settings, path: &str, example: &str, problems: &mut Problem
     Some(address.to_owned())
 }
 
+/// Where devices and people are served.
+pub(super) fn listen(service: &Settings, problems: &mut Problems) -> String {
+    address(service, "listen", "0.0.0.0:8080", problems).unwrap_or_default()
+}
+
 fn network(service: &Settings, problems: &mut Problems) -> Network {
-    let listen = address(service, "listen", "0.0.0.0:8080", problems).unwrap_or_default();
+    let listen = listen(service, problems);
     let metrics_listen = address(service, "metrics.listen", "127.0.0.1:9090", problems);
     if metrics_listen.as_ref() == Some(&listen) && !listen.ends_with(":0") {
         problems.add(

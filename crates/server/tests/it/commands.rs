@@ -9,7 +9,7 @@ use crate::support::{Directory, NOBODY, Server, configuration, mode, stderr, std
 fn the_help_names_every_command() {
     let help = Directory::new().run(&["--help"]);
     assert!(help.status.success());
-    for command in ["demo", "serve", "login", "init", "migrate", "doctor"] {
+    for command in ["demo", "serve", "login", "init", "migrate", "doctor", "health"] {
         assert!(stdout(&help).lines().any(|line| line.trim_start().starts_with(command)), "{command}");
     }
     assert_eq!(Directory::new().run(&["sevre"]).status.code(), Some(2));

@@ -3,6 +3,7 @@
 mod clients;
 mod commands;
 mod demo;
+mod health;
 mod hostile;
 mod keys;
 mod pools;
