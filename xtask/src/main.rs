@@ -1,7 +1,8 @@
-//! The project's own commands: `test`, `soak`, `fuzz`, `simulate`, `rows`, `parts`.
+//! The project's own commands: `test`, `soak`, `fuzz`, `simulate`, `rows`, `parts`, `image`.
 
 mod command;
 mod fuzz;
+mod image;
 mod parts;
 mod rows;
 mod soak;
@@ -54,6 +55,8 @@ enum Command {
     },
     /// Fetch the real parts that the whole-system tests run against, and what builds the book.
     Parts,
+    /// Build the container image: a static program and nothing else, as archives for registries and for Docker.
+    Image(image::Options),
     /// Print each row of `docs/conformance.md` with its tests, and the rows without one.
     Rows {
         /// Bring the column of tests up to date first.
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Fuzz { seconds, only } => fuzz::run(seconds, &only),
         Command::Simulate { seed, logins } => simulate(seed, logins),
         Command::Parts => parts::fetch(),
+        Command::Image(options) => image::run(&options),
         Command::Rows { write } => rows::run(write),
     };
     match outcome {

@@ -3,8 +3,11 @@
 mod aws_tools;
 mod debian;
 mod dynamodb_local;
+mod go_tools;
+mod image_tools;
 mod keycloak;
 mod mdbook;
+mod rust;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -26,6 +29,9 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
     kept(&parts.join("keycloak"), &keycloak::mark(), keycloak::make)?;
     kept(&parts.join("aws-tools"), &aws_tools::mark(), aws_tools::make)?;
     mdbook()?;
+    kept(&parts.join("bin"), &go_tools::mark(), go_tools::make)?;
+    kept(&parts.join("image-tools"), &image_tools::mark(), image_tools::make)?;
+    rust::add_static_target();
     println!("the real parts lie in {}", parts.display());
     Ok(())
 }

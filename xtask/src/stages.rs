@@ -15,7 +15,7 @@ use crate::{command, parts, rows};
 /// Which stages run, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Leave out what needs the real parts (Keycloak, `DynamoDB` Local, Chromium, haproxy, Go).
+    /// Leave out what needs the real parts (Keycloak, `DynamoDB` Local, Chromium, haproxy, nginx, buildah, Go).
     #[arg(long, conflicts_with = "only")]
     quick: bool,
     /// Run these stages only.
@@ -55,7 +55,7 @@ pub(crate) enum Stage {
     Interop,
     /// The whole system on real parts, with a browser.
     E2e,
-    /// What `deploy/` holds: its own linters, and a trial on a stand-in for AWS.
+    /// What is in `deploy/`: its own linters, the real program, and a trial on a stand-in for AWS.
     Deploy,
     /// Logins while replicas are killed, the store is away and the pool stands still; rolling restarts.
     Chaos,
@@ -105,7 +105,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     if *quick {
         println!(
-            "The real parts were left out (Keycloak, DynamoDB Local, Chromium, haproxy, Go): run without --quick."
+            "The real parts were left out (Keycloak, DynamoDB Local, Chromium, haproxy, nginx, buildah, Go): run without --quick."
         );
     }
     Ok(())

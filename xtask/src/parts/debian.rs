@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use crate::{command, workspace};
 
 /// Each program with the packages that bring it.
-const PROGRAMS: [(&str, &[&str]); 8] = [
+const PROGRAMS: [(&str, &[&str]); 12] = [
     ("java", &["default-jre-headless"]),
     ("mvn", &["maven"]),
     ("cc", &["gcc", "libc6-dev"]),
@@ -18,7 +18,11 @@ const PROGRAMS: [(&str, &[&str]); 8] = [
     ("chromium", &["chromium", "fonts-liberation"]),
     ("chromedriver", &["chromium-driver"]),
     ("haproxy", &["haproxy"]),
+    ("nginx", &["nginx"]),
+    ("buildah", &["buildah"]),
+    ("musl-gcc", &["musl-tools"]),
     ("python3", &["python3", "python3-venv"]),
+    ("systemd-analyze", &["systemd"]),
 ];
 
 /// While this file refuses, no freshly installed package starts a service of its own.

@@ -1,0 +1,68 @@
+{{- define "device-grant.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "device-grant.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "device-grant.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "device-grant.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "device-grant.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ printf "%s@%s" .repository .digest }}
+{{- else -}}
+{{ printf "%s:%s" .repository (default $.Chart.AppVersion .tag) }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "device-grant.serviceAccount" -}}
+{{- default (include "device-grant.fullname" .) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{/* The name of a setting in the environment. */}}
+{{- define "device-grant.variable" -}}
+{{ printf "DEVICE_GRANT__%s" (. | replace "." "__" | upper) }}
+{{- end -}}
+
+{{/* What the service and the migration both need. */}}
+{{- define "device-grant.storeEnv" -}}
+- name: DEVICE_GRANT__STORE__KIND
+  value: "dynamodb"
+- name: DEVICE_GRANT__STORE__TABLE
+  value: {{ .Values.store.table | quote }}
+{{- with .Values.store.region }}
+- name: DEVICE_GRANT__STORE__REGION
+  value: {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* "Restricted" of the Pod Security Standards, and a root that nobody writes to. */}}
+{{- define "device-grant.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "device-grant.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}

@@ -1,0 +1,165 @@
+//! `deploy/helm/`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use deploy_tests::{binary, fetched, moved, read, root, run, scratch, stdout, variables};
+
+const CHART: &str = "deploy/helm/device-grant";
+/// Built by `go install`, helm takes Kubernetes to be older than it is.
+const KUBERNETES: [&str; 2] = ["--kube-version", "1.30.0"];
+const VALUES: [&str; 3] = ["small", "full", "bare"];
+/// Of a kind that comes with an operator, not with Kubernetes.
+const SERVICE_MONITOR: &str = "templates/servicemonitor.yaml";
+
+fn helm(verb: &str) -> Command {
+    let mut helm = fetched("bin", "helm");
+    // Nobody's own settings, and nothing left behind.
+    helm.env("HOME", scratch("helm-home").unwrap()).current_dir(root()).arg(verb);
+    helm
+}
+
+fn rendered(values: &str) -> String {
+    let file = format!("{CHART}/ci/{values}.yaml");
+    stdout(helm("template").args(KUBERNETES).args(["tv", CHART, "--namespace", "logins", "--values", &file]))
+        .unwrap()
+}
+
+/// What the containers of a rendered chart find in their environment; values that come from elsewhere are empty.
+fn environment(rendered: &str) -> BTreeMap<String, String> {
+    let mut lines = rendered.lines().map(str::trim_start).peekable();
+    let mut found = BTreeMap::new();
+    while let Some(line) = lines.next() {
+        let Some(name) = line.strip_prefix("- name: DEVICE_GRANT__") else { continue };
+        let value = lines.peek().and_then(|line| line.strip_prefix("value: ")).unwrap_or_default();
+        let value = serde_json::from_str(value).unwrap_or_else(|_| value.to_owned());
+        found.insert(format!("DEVICE_GRANT__{name}"), value);
+    }
+    found
+}
+
+#[test]
+fn helm_has_no_word_against_the_chart() {
+    for values in VALUES {
+        let file = format!("{CHART}/ci/{values}.yaml");
+        let (good, said) = run(helm("lint").args(["--strict", CHART, "--values", &file])).unwrap();
+        assert!(good, "{values}: {said}");
+    }
+}
+
+#[test]
+fn kubernetes_takes_every_document_and_no_misspelt_one() {
+    let directory = scratch("helm").unwrap();
+    let validate = |name: &str, text: &str| {
+        let file = directory.join(name);
+        fs::write(&file, text).unwrap();
+        run(fetched("bin", "kubectl-validate").arg(&file)).unwrap()
+    };
+    for values in VALUES {
+        let documents = rendered(values);
+        let (monitors, known): (Vec<_>, Vec<_>) =
+            documents.split("---\n").partition(|document| document.contains(SERVICE_MONITOR));
+        assert_eq!(monitors.len(), usize::from(values == "full"));
+        let known = known.join("---\n");
+        let (good, said) = validate(&format!("{values}.yaml"), &known);
+        assert!(good, "{values}: {said}");
+        let misspelt = moved(&known, &[("topologySpreadConstraints:", "topologySpreadConstrains:")]).unwrap();
+        assert!(!validate(&format!("{values}-misspelt.yaml"), &misspelt).0, "a misspelt key is taken");
+    }
+}
+
+#[test]
+fn the_schema_refuses_values_that_cannot_work() {
+    for (wrong, about) in [
+        ("publicUrl=http://login.example.com", "publicUrl"),
+        ("publicUrl=https://login.example.com/login", "publicUrl"),
+        ("upstream.issuer=", "issuer"),
+        ("image.repository=", "repository"),
+        ("image.digest=sha256:12", "digest"),
+        ("trustedProxies=null", "trustedProxies"),
+        ("trustedProxies={everybody}", "trustedProxies"),
+        ("keyring.existingSecret=", "existingSecret"),
+        ("replicas=3", "replicas"),
+        ("drain.delaySeconds=301", "delaySeconds"),
+        ("settings.listen=0.0.0.0:80", "listen"),
+    ] {
+        let small = format!("{CHART}/ci/small.yaml");
+        let mut template = helm("template");
+        template.args(KUBERNETES).args(["tv", CHART, "--values", &small, "--set", wrong]);
+        let (taken, said) = run(&mut template).unwrap();
+        assert!(!taken && said.contains(about), "{wrong}: {said}");
+    }
+    assert!(
+        !run(helm("template").args(KUBERNETES).args(["tv", CHART])).unwrap().0,
+        "the defaults alone describe no service"
+    );
+}
+
+#[test]
+fn the_chart_sets_only_what_there_is() {
+    let known = variables().unwrap();
+    for values in VALUES {
+        for name in environment(&rendered(values)).keys() {
+            assert!(known.contains(name), "{values}: {name} is no setting");
+        }
+    }
+    let full = environment(&rendered("full"));
+    assert_eq!(full["DEVICE_GRANT__CODES__EXPECTED_LIVE_REQUESTS"], "1000000", "as a number, not as 1e+06");
+    assert_eq!(full["DEVICE_GRANT__CLIENTS__IN_STORE"], "true");
+}
+
+/// The program itself reads what the chart gives to it.
+#[test]
+fn the_service_understands_what_the_chart_gives_to_it() {
+    let directory = scratch("helm-config").unwrap();
+    for values in VALUES {
+        let documents = rendered(values);
+        let file = directory.join(format!("{values}.toml"));
+        fs::write(&file, configuration(&documents)).unwrap();
+        let mut doctor = Command::new(binary().unwrap());
+        doctor.env_clear().envs(environment(&documents)).args(["doctor", "--config"]).arg(&file);
+        // Secrets are files of the cluster; everything is told at once, so nothing else may be wrong.
+        let (_, said) = run(&mut doctor).unwrap();
+        let problems: Vec<_> =
+            said.lines().filter(|line| !line.starts_with(' ') && !line.contains("_file")).collect();
+        let of_the_shape = problems.iter().filter(|line| line.contains("expected"));
+        assert_eq!(of_the_shape.count(), 0, "{values}: {said}");
+    }
+}
+
+/// The file in the config map.
+fn configuration(documents: &str) -> String {
+    let file = documents.lines().skip_while(|line| !line.starts_with("  device-grant.toml: |")).skip(1);
+    let lines = file.take_while(|line| line.is_empty() || line.starts_with("    "));
+    lines.map(|line| line.trim_start_matches("    ").to_owned() + "\n").collect()
+}
+
+#[test]
+fn a_pod_is_not_killed_while_it_drains() {
+    for values in VALUES {
+        let documents = rendered(values);
+        let grace =
+            documents.lines().find_map(|line| line.trim().strip_prefix("terminationGracePeriodSeconds: "));
+        let grace: u64 = grace.unwrap().parse().unwrap();
+        let environment = environment(&documents);
+        let seconds =
+            |name: &str| environment[&format!("DEVICE_GRANT__NETWORK__{name}")].parse::<u64>().unwrap();
+        assert!(grace > seconds("DRAIN_DELAY_S") + seconds("DRAIN_TIMEOUT_S") + 3, "{values}: {grace}");
+    }
+}
+
+/// No secret goes through the chart: it names those that are there.
+#[test]
+fn the_chart_makes_no_secret() {
+    for file in fs::read_dir(root().join(CHART).join("templates")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        assert!(!text.contains("kind: Secret\n"), "{text}");
+    }
+    let pods = rendered("full");
+    for guard in ["runAsNonRoot: true", "readOnlyRootFilesystem: true", "type: RuntimeDefault", "drop: [ALL]"]
+    {
+        assert_eq!(pods.matches(guard).count(), 2, "the service and the migration: {guard}");
+    }
+    assert!(read(&format!("{CHART}/values.yaml")).unwrap().contains("existingSecret: \"\""));
+}
