@@ -34,8 +34,7 @@ pub(super) fn make(output: &Path, binary: &Path, sbom: &str) -> anyhow::Result<(
     write(&root.join("etc/passwd"), PASSWD.as_bytes())?;
     write(&root.join("etc/group"), GROUP.as_bytes())?;
     set_modes(&root)?;
-    mode(&root.join(PROGRAM), 0o755)?;
-    mode(&data, 0o750)
+    mode(&root.join(PROGRAM), 0o755)
 }
 
 /// The authorities that Mozilla trusts, as PEM. Their version is that of the crate, so it does not depend on who builds.

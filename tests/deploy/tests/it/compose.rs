@@ -17,50 +17,93 @@ const PATIENCE: Duration = Duration::from_mins(4);
 
 fn compose(file: &Path) -> Command {
     let mut command = fetched("bin", "compose-spec");
-    command.args(["-format", "json"]).arg(file);
+    // It takes the paths in the file from where it is started; `docker compose` takes them from where the file is.
+    command.args(["-format", "json"]).arg(file).current_dir(file.parent().unwrap());
     command
 }
 
-fn services() -> Value {
-    let mut all = compose(&root().join(FILE));
-    all.env("COMPOSE_PROFILES", "*");
-    let model: Value = serde_json::from_str(&stdout(&mut all).unwrap()).unwrap();
-    model["services"].clone()
+fn model(file: &Path) -> Value {
+    serde_json::from_str(&stdout(compose(file).env("COMPOSE_PROFILES", "*")).unwrap()).unwrap()
+}
+
+/// The file with one thing said otherwise.
+fn altered(right: &str, wrong: &str) -> PathBuf {
+    let name: String = wrong.chars().filter(char::is_ascii_alphanumeric).collect();
+    let file = scratch(&format!("compose-{name}")).unwrap().join("compose.yaml");
+    fs::write(&file, moved(&read(FILE).unwrap(), &[(right, wrong)]).unwrap()).unwrap();
+    file
 }
 
 #[test]
 fn the_file_follows_the_compose_specification() {
     assert!(stdout(&mut compose(&root().join(FILE))).is_ok());
-    let directory = scratch("compose-wrong").unwrap();
     for (right, wrong) in [
         ("stop_grace_period:", "stop_grace_perod:"),
         ("condition: service_completed_successfully", "condition: service_completed"),
-        ("network_mode: service:edge", "network_mode: service:egde"),
     ] {
-        let file = directory.join("compose.yaml");
-        fs::write(&file, moved(&read(FILE).unwrap(), &[(right, wrong)]).unwrap()).unwrap();
-        assert!(!run(&mut compose(&file)).unwrap().0, "{wrong} is taken");
+        assert!(!run(&mut compose(&altered(right, wrong))).unwrap().0, "{wrong} is taken");
     }
 }
 
 #[test]
-fn services_are_given_settings_and_files_that_there_are() {
-    let known = variables().unwrap();
-    for (service, facts) in services().as_object().unwrap() {
-        let environment = facts["environment"].as_object().into_iter().flatten();
-        for name in environment.map(|(name, _)| name).filter(|name| name.starts_with("DEVICE_GRANT")) {
-            assert!(known.contains(name), "{service}: {name} is no setting");
-        }
-        for volume in
-            facts["volumes"].as_array().into_iter().flatten().filter(|volume| volume["type"] == "bind")
-        {
-            assert!(Path::new(volume["source"].as_str().unwrap()).is_file(), "{service}: {volume}");
-        }
-        // Only the balancer is on the machine's network, and only for this machine.
-        for port in facts["ports"].as_array().into_iter().flatten() {
-            assert!(service == "edge" && port["host_ip"] == "127.0.0.1", "{service}: {port}");
+fn the_file_names_what_there_is() {
+    assert_eq!(dangling(&model(&root().join(FILE))), [""; 0]);
+    for (right, wrong) in [
+        ("network_mode: service:edge", "network_mode: service:egde"),
+        ("- keys:/data:ro", "- kesy:/data:ro"),
+        ("      dynamodb:\n        condition", "      dynmodb:\n        condition"),
+        ("DEVICE_GRANT__LISTEN: 127.0.0.1:8082", "DEVICE_GRANT__LISTN: 127.0.0.1:8082"),
+    ] {
+        assert_ne!(dangling(&model(&altered(right, wrong))), [""; 0], "{wrong} is taken");
+    }
+}
+
+/// Only the balancer is on the machine's network, and only for this machine.
+#[test]
+fn nobody_else_reaches_what_the_file_starts() {
+    for (service, facts) in model(&root().join(FILE))["services"].as_object().unwrap() {
+        let network = facts["network_mode"].as_str();
+        let ports = facts["ports"].as_array().into_iter().flatten();
+        if service == "edge" {
+            assert_eq!(
+                ports.map(|port| port["host_ip"].as_str().unwrap()).collect::<Vec<_>>(),
+                ["127.0.0.1"; 2]
+            );
+        } else {
+            assert_eq!(
+                (network.is_some_and(|mode| mode == "none" || mode == "service:edge"), ports.count()),
+                (true, 0)
+            );
         }
     }
+}
+
+/// Services, volumes, files and settings that are named and are not there.
+fn dangling(model: &Value) -> Vec<String> {
+    let known = variables().unwrap();
+    let services = model["services"].as_object().unwrap();
+    let shipped = root().join("deploy");
+    let mut missing = Vec::new();
+    for (service, facts) in services {
+        let entries = |key: &str| facts[key].as_object().into_iter().flatten().map(|(name, _)| name.clone());
+        let settings = entries("environment").filter(|name| name.starts_with("DEVICE_GRANT"));
+        missing.extend(settings.filter(|name| !known.contains(name)));
+        let network = facts["network_mode"].as_str().and_then(|mode| mode.strip_prefix("service:"));
+        let others = entries("depends_on").chain(network.map(str::to_owned));
+        missing.extend(others.filter(|other| !services.contains_key(other)));
+        for volume in facts["volumes"].as_array().into_iter().flatten() {
+            let source = Path::new(volume["source"].as_str().unwrap());
+            let is_there = if volume["type"] == "bind" {
+                // Whatever directory the file itself is in.
+                shipped.join("compose").join(source.file_name().unwrap()).is_file()
+                    && source.parent().unwrap().ends_with("compose")
+            } else {
+                model["volumes"].as_object().unwrap().contains_key(source.to_str().unwrap())
+            };
+            missing.extend((!is_there).then(|| format!("{service}: {}", source.display())));
+        }
+    }
+    missing
 }
 
 /// The services of the file on ports that are free here.
@@ -81,7 +124,11 @@ impl Here {
             (8082, free_port()),
             (8180, free_port()),
         ];
-        Self { services: services(), directory: scratch("compose").unwrap(), ports }
+        Self {
+            services: model(&root().join(FILE))["services"].clone(),
+            directory: scratch("compose").unwrap(),
+            ports,
+        }
     }
 
     fn port(&self, shipped: u16) -> u16 {
@@ -187,12 +234,28 @@ async fn a_television_logs_in_through_what_the_file_starts() {
     edge.wait_for_http(here.port(8080), "/.well-known/oauth-authorization-server", PATIENCE).unwrap();
     keycloak.wait_for_http(here.port(8180), "/realms/living-room", PATIENCE).unwrap();
 
+    for port in [8081, 8082] {
+        knows_the_pool(here.port(port)).await;
+    }
+
     let mut television = Process::start("compose-television", &here.device_grant("television", &[]));
     let line = television.wait_for_line(PATIENCE, |line| line.contains("user_code=")).unwrap();
     let code = line.trim().rsplit("user_code=").next().unwrap().to_owned();
     approve(&format!("http://127.0.0.1:{}", here.port(8080)), &code).await;
     let logged_in = television.wait(PATIENCE, || false).unwrap_err();
     assert!(logged_in.contains("exit status: 0"), "{logged_in}");
+}
+
+/// A replica that was there before the pool finds it by itself.
+async fn knows_the_pool(port: u16) {
+    for _ in 0..600 {
+        let health = Visitor::new().open(&format!("http://127.0.0.1:{port}/readyz")).await;
+        if !health.text.contains("degraded") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the replica on port {port} does not find the pool");
 }
 
 /// A person signs in as `alice`, enters the code and authorizes.

@@ -127,7 +127,7 @@ fn the_image_is_one_program_without_a_shell() {
     let image = Image::shared();
     let files = image.files();
     let expected = [
-        ("data", (USER, 0o750)),
+        ("data", (USER, 0o755)),
         ("etc", (0, 0o755)),
         ("etc/group", (0, 0o644)),
         ("etc/passwd", (0, 0o644)),
