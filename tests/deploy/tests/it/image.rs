@@ -153,7 +153,7 @@ fn the_image_is_small() {
         .files()
         .keys()
         .map(|name| fs::metadata(image.root.join(name)).unwrap())
-        .filter(|of| of.is_file())
+        .filter(fs::Metadata::is_file)
         .map(|of| of.len())
         .sum();
     assert!(image.packed < MOST && unpacked < MOST, "{} bytes packed, {unpacked} unpacked", image.packed);
