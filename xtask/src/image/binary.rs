@@ -48,6 +48,8 @@ impl Target {
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
         let for_c = format!("CFLAGS_{}", self.triple.replace('-', "_"));
         cargo.env(for_c, remap("-ffile-prefix-map").join(" "));
+        // For `__TIME__` in C. The same for every commit: what was built for another one is not built again.
+        cargo.env("SOURCE_DATE_EPOCH", "0");
         println!("$ {}", command::shown(&cargo));
         command::run(&mut cargo)?;
         let binary = workspace::target()?.join(&self.triple).join(PROFILE).join(PACKAGE);
