@@ -8,7 +8,7 @@ use device_grant_domain::mailbox::MailboxKey;
 use device_grant_domain::request::{Approval, Claim, DeviceRequest, Redelivery, RequestState};
 use device_grant_domain::{AttemptId, CounterKey, KeyThumbprint, OpId, RequestId, Timestamp, UserCodeKey};
 
-use crate::fault::Fault;
+use crate::fault::Broken;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -97,7 +97,7 @@ pub(crate) fn encode_state(state: &RequestState) -> [(&'static str, Option<Attri
 }
 
 /// The request that `item` of `table` holds.
-pub(crate) fn decode(table: &str, id: &RequestId, item: &Item) -> Result<DeviceRequest, Fault> {
+pub(crate) fn decode(table: &str, id: &RequestId, item: &Item) -> Result<DeviceRequest, Broken> {
     let item = Attributes { table, key: &request_key(id), item };
     Ok(DeviceRequest {
         id: id.clone(),
@@ -118,7 +118,7 @@ pub(crate) fn decode(table: &str, id: &RequestId, item: &Item) -> Result<DeviceR
     })
 }
 
-fn state(item: &Attributes<'_>) -> Result<RequestState, Fault> {
+fn state(item: &Attributes<'_>) -> Result<RequestState, Broken> {
     let attempt = || item.text("attempt").map(AttemptId::from_stored);
     Ok(match item.text("state")? {
         "pending" => RequestState::Pending,
@@ -152,40 +152,40 @@ pub(crate) struct Attributes<'a> {
 }
 
 impl Attributes<'_> {
-    pub(crate) fn text(&self, name: &'static str) -> Result<&str, Fault> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<&str, Broken> {
         self.read(name, |value| value.as_s().ok().map(String::as_str))
     }
 
-    fn optional_text(&self, name: &'static str) -> Result<Option<&str>, Fault> {
+    fn optional_text(&self, name: &'static str) -> Result<Option<&str>, Broken> {
         self.item.contains_key(name).then(|| self.text(name)).transpose()
     }
 
-    pub(crate) fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, Fault> {
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, Broken> {
         self.read(name, |value| value.as_n().ok()?.parse().ok())
     }
 
-    pub(crate) fn moment(&self, name: &'static str) -> Result<Timestamp, Fault> {
+    pub(crate) fn moment(&self, name: &'static str) -> Result<Timestamp, Broken> {
         self.number(name).map(Timestamp::from_millis)
     }
 
-    pub(crate) fn broken(&self, attribute: &'static str) -> Fault {
-        Fault::Broken { table: self.table.to_owned(), key: self.key.to_owned(), attribute }
+    pub(crate) fn broken(&self, attribute: &'static str) -> Broken {
+        Broken { table: self.table.to_owned(), key: self.key.to_owned(), attribute }
     }
 
-    fn parse<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, Fault> {
+    fn parse<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, Broken> {
         self.text(name)?.parse().map_err(|_| self.broken(name))
     }
 
-    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, Fault> {
+    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, Broken> {
         self.read(name, |value| Some(value.as_b().ok()?.as_ref().to_vec()))
     }
 
-    fn mailbox(&self, name: &'static str) -> Result<MailboxKey, Fault> {
+    fn mailbox(&self, name: &'static str) -> Result<MailboxKey, Broken> {
         let bytes = self.bytes(name)?.try_into().map_err(|_| self.broken(name))?;
         Ok(MailboxKey::from_bytes(bytes))
     }
 
-    fn attempts(&self, name: &'static str) -> Result<Vec<AttemptId>, Fault> {
+    fn attempts(&self, name: &'static str) -> Result<Vec<AttemptId>, Broken> {
         let attempt = |value: &AttributeValue| Some(AttemptId::from_stored(value.as_s().ok()?));
         self.read(name, |value| value.as_l().ok()?.iter().map(attempt).collect())
     }
@@ -194,7 +194,7 @@ impl Attributes<'_> {
         &'b self,
         name: &'static str,
         read: impl FnOnce(&'b AttributeValue) -> Option<T>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, Broken> {
         self.item.get(name).and_then(read).ok_or_else(|| self.broken(name))
     }
 }

@@ -12,7 +12,6 @@ use aws_sdk_dynamodb::types::{
 use device_grant_domain::store::Unavailable;
 
 use crate::DynamoDbConfig;
-use crate::fault::unavailable;
 use crate::schema::{self, CreateTable, Operation, Step, UpdateTimeToLive};
 use crate::table::Table;
 
@@ -138,7 +137,7 @@ async fn create_table(table: &Table, input: CreateTable) -> Result<bool, Migrate
         {
             false
         }
-        Err(error) => return Err(unavailable("CreateTable", &error).into()),
+        Err(error) => return Err(table.fault("dynamodb:CreateTable", &error).into()),
     };
     until_active(table).await?;
     Ok(created)
@@ -159,14 +158,15 @@ async fn update_time_to_live(table: &Table, input: UpdateTimeToLive) -> Result<b
         Ok(_) => Ok(true),
         // Another `migrate` was first; DynamoDB takes no second call within the hour.
         Err(_) if expires_by(table, &wanted.attribute_name).await? => Ok(false),
-        Err(error) => Err(unavailable("UpdateTimeToLive", &error).into()),
+        Err(error) => Err(table.fault("dynamodb:UpdateTimeToLive", &error).into()),
     }
 }
 
 /// Whether items expire by `attribute`, now or soon.
 async fn expires_by(table: &Table, attribute: &str) -> Result<bool, MigrateError> {
     let describe = table.client.describe_time_to_live().table_name(&table.name);
-    let described = describe.send().await.map_err(|error| unavailable("DescribeTimeToLive", &error))?;
+    let described =
+        describe.send().await.map_err(|error| table.fault("dynamodb:DescribeTimeToLive", &error))?;
     let Some(present) = described.time_to_live_description else { return Ok(false) };
     match (present.time_to_live_status, present.attribute_name) {
         (Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling), Some(found)) if found != attribute => {
@@ -181,7 +181,7 @@ async fn described(table: &Table) -> Result<Option<TableDescription>, Unavailabl
         Ok(described) => Ok(described.table),
         Err(error) => match error.as_service_error() {
             Some(DescribeTableError::ResourceNotFoundException(_)) => Ok(None),
-            _ => Err(unavailable("DescribeTable", &error)),
+            _ => Err(table.fault("dynamodb:DescribeTable", &error)),
         },
     }
 }
@@ -211,5 +211,5 @@ async fn until_active(table: &Table) -> Result<(), MigrateError> {
 }
 
 fn malformed(error: &BuildError) -> Unavailable {
-    unavailable("a migration", error)
+    Unavailable(format!("a migration is malformed: {error}").into())
 }

@@ -5,7 +5,7 @@ use device_grant_domain::Timestamp;
 use device_grant_domain::records::{Record, RecordKind, RecordStore};
 use device_grant_domain::store::Unavailable;
 
-use crate::fault::{Fault, unavailable};
+use crate::fault::Broken;
 use crate::items::{Attributes, Item, number, text, ttl};
 use crate::store::DynamoDbStore;
 
@@ -31,7 +31,7 @@ impl RecordStore for DynamoDbStore {
             .items()
             .send();
         while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| unavailable("Scan", &error))?;
+            let item = item.map_err(|error| self.table.fault("dynamodb:Scan", &error))?;
             let key = item.get("pk").and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
             let record = decode(&self.table.name, &key, &item)?;
             records.push((kind.id_of(&key).to_owned(), record));
@@ -72,12 +72,12 @@ impl RecordStore for DynamoDbStore {
             .table_name(&self.table.name)
             .key("pk", text(kind.key(id)))
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld);
-        let removed = delete.send().await.map_err(|error| unavailable("DeleteItem", &error))?;
+        let removed = delete.send().await.map_err(|error| self.table.fault("dynamodb:DeleteItem", &error))?;
         Ok(removed.attributes.is_some())
     }
 }
 
-fn decode(table: &str, key: &str, item: &Item) -> Result<Record, Fault> {
+fn decode(table: &str, key: &str, item: &Item) -> Result<Record, Broken> {
     let item = Attributes { table, key, item };
     Ok(Record { version: item.number("version")?, data: item.text("data")?.to_owned() })
 }

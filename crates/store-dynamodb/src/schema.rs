@@ -4,7 +4,6 @@ use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use device_grant_domain::store::Unavailable;
 use serde::Deserialize;
 
-use crate::fault::unavailable;
 use crate::items::{Attributes, number, text};
 use crate::table::{Change, Table};
 
@@ -84,7 +83,7 @@ pub(crate) async fn present(table: &Table) -> Result<Option<u32>, Unavailable> {
         })),
         Err(error) => match error.as_service_error() {
             Some(GetItemError::ResourceNotFoundException(_)) => Ok(None),
-            _ => Err(unavailable("GetItem", &error)),
+            _ => Err(table.fault("dynamodb:GetItem", &error)),
         },
     }
 }

@@ -163,7 +163,7 @@ impl RequestStore for DynamoDbStore {
     async fn check(&self) -> Result<(), StoreProblem> {
         let needed = schema::newest();
         match schema::present(&self.table).await? {
-            None => Err(StoreProblem::Missing { table: self.table.name.clone() }),
+            None => Err(StoreProblem::Missing { table: self.table.place() }),
             Some(found) if found < needed => Err(StoreProblem::Schema { found, needed }),
             // A later step leaves this version room: migrations expand first (migrations/README.md).
             Some(_) => Ok(()),

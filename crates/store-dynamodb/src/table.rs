@@ -1,16 +1,19 @@
 //! The three calls that the store makes.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Config;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use device_grant_aws::AwsProblem;
 use device_grant_domain::store::Unavailable;
 
-use crate::fault::unavailable;
 use crate::items::{Attributes, Item, text};
 
 /// A table and the client that reaches it.
@@ -39,9 +42,26 @@ pub(crate) enum Written {
 }
 
 impl Table {
+    /// What a failed call comes to, throttling among it.
+    pub(crate) fn fault<E, R>(&self, action: &'static str, error: &SdkError<E, R>) -> Unavailable
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: fmt::Debug + 'static,
+    {
+        Unavailable(AwsProblem::of(action, format!("the table {}", self.place()), error).into())
+    }
+
+    /// Its name and where it is.
+    pub(crate) fn place(&self) -> String {
+        match self.client.config().region() {
+            Some(region) => format!("{} in {region}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     pub(crate) async fn get(&self, key: &str, strong: bool) -> Result<Option<Item>, Unavailable> {
         let get = self.client.get_item().table_name(&self.name).key("pk", text(key)).consistent_read(strong);
-        Ok(get.send().await.map_err(|error| unavailable("GetItem", &error))?.item)
+        Ok(get.send().await.map_err(|error| self.fault("dynamodb:GetItem", &error))?.item)
     }
 
     /// Puts `item` if what stands in its place allows it.
@@ -65,7 +85,7 @@ impl Table {
             Some(PutItemError::ConditionalCheckFailedException(failed)) => {
                 Ok(Written::Refused(failed.item.clone()))
             }
-            _ => Err(unavailable("PutItem", &error)),
+            _ => Err(self.fault("dynamodb:PutItem", &error)),
         }
     }
 
@@ -92,7 +112,7 @@ impl Table {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 Ok(Written::Refused(failed.item.clone()))
             }
-            _ => Err(unavailable("UpdateItem", &error)),
+            _ => Err(self.fault("dynamodb:UpdateItem", &error)),
         }
     }
 }
@@ -114,7 +134,7 @@ impl Table {
             .set_expression_attribute_names(names(&[expression]))
             .set_expression_attribute_values(by_name(values))
             .return_values(ReturnValue::UpdatedNew);
-        let output = update.send().await.map_err(|error| unavailable("UpdateItem", &error))?;
+        let output = update.send().await.map_err(|error| self.fault("dynamodb:UpdateItem", &error))?;
         let item = output.attributes.unwrap_or_default();
         Ok(Attributes { table: &self.name, key, item: &item }.number("count")?)
     }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use device_grant_domain::store::{NewRequest, Unavailable};
 use device_grant_domain::{RequestId, Timestamp, UserCodeKey};
 
-use crate::fault::Fault;
+use crate::fault::Broken;
 use crate::items::{Attributes, Item, moment, request_key, text, ttl, user_code_key};
 use crate::table::{Table, Written};
 
@@ -63,7 +63,7 @@ async fn entry(table: &Table, place: &UserCodeKey) -> Result<Option<(RequestId, 
     Ok(item.map(|item| decode(table, &key, &item)).transpose()?)
 }
 
-fn decode(table: &Table, key: &str, item: &Item) -> Result<(RequestId, Timestamp), Fault> {
+fn decode(table: &Table, key: &str, item: &Item) -> Result<(RequestId, Timestamp), Broken> {
     let item = Attributes { table: &table.name, key, item };
     let request = item.text("request")?.strip_prefix("R#").ok_or_else(|| item.broken("request"))?;
     Ok((RequestId::from_stored(request), item.moment("free")?))
