@@ -32,6 +32,8 @@ pub struct DevPoolConfig {
     pub revoke_access_tokens: bool,
     /// Sends `iss` with every authorization response, and says so in the metadata (RFC 9207).
     pub issuer_on_callback: bool,
+    /// How it does what others do otherwise.
+    pub ways: Ways,
     /// Sends each authorization request on to `{this}/federation` before it is answered, as a pool does that
     /// federates sign-in. The URL must lead to this same pool; another host name for the same address
     /// (`localhost` for `127.0.0.1`) makes it another origin for the browser.
@@ -53,9 +55,21 @@ impl DevPoolConfig {
             rotate_refresh_tokens: false,
             revoke_access_tokens: false,
             issuer_on_callback: false,
+            ways: Ways::Standard,
             further_hop: None,
         }
     }
+}
+
+/// The ways of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ways {
+    /// As the standards have it.
+    Standard,
+    /// As Amazon Cognito has it, by its documents: pages and endpoints at the root of a domain (`/oauth2/authorize`,
+    /// `/oauth2/token`, `/oauth2/revoke`, `/logout`), discovery below the issuer and without a word on PKCE, `logout_uri`,
+    /// and no scope `offline_access`. The issuer has a path.
+    Cognito,
 }
 
 /// A client of the pool.

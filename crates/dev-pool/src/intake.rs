@@ -15,13 +15,18 @@ use crate::request_log::{LoggedRequest, logged_headers, logged_pairs};
 /// No request to a pool is larger.
 const BODY_LIMIT: usize = 64 * 1024;
 
+/// What the endpoints of Cognito's domains lie below.
+const COGNITO: &str = "/oauth2";
+
 pub(crate) async fn intake(State(pool): State<DevPool>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let issuer_path = pool.config().issuer.path().trim_end_matches('/');
-    let endpoint = parts.uri.path().strip_prefix(issuer_path).and_then(Endpoint::at);
+    let path = parts.uri.path();
+    let below = path.strip_prefix(issuer_path).unwrap_or(path);
+    let endpoint = Endpoint::at(below.strip_prefix(COGNITO).unwrap_or(below));
     pool.requests().push(LoggedRequest {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),

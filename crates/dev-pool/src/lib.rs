@@ -31,7 +31,7 @@ mod routes;
 mod serve;
 mod tokens;
 
-pub use config::{DevClient, DevPoolConfig, DevUser, SigningAlgorithm};
+pub use config::{DevClient, DevPoolConfig, DevUser, SigningAlgorithm, Ways};
 pub use faults::{Behaviour, CannedResponse, Endpoint, Fault, Faults, Hold, Overrides, SignatureFault};
 pub use person::{Person, Stranded};
 pub use pool::DevPool;

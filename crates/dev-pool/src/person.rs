@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
+use crate::config::Ways;
 use crate::faults::Endpoint;
 use crate::pool::DevPool;
 
@@ -166,7 +167,8 @@ impl Person {
     fn is_in_the_pool(&self, url: &Url) -> bool {
         let config = self.pool.config();
         let mut bases = [Some(&config.issuer), config.further_hop.as_ref()].into_iter().flatten();
-        bases.any(|base| base.origin() == url.origin() && url.path().starts_with(base.path()))
+        let is_below = |base: &Url| config.ways == Ways::Cognito || url.path().starts_with(base.path());
+        bases.any(|base| base.origin() == url.origin() && is_below(base))
     }
 }
 

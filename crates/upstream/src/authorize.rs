@@ -41,9 +41,13 @@ pub(crate) fn authorization_url(endpoint: &Url, trip: &AuthorizeTrip<'_>) -> Url
     url
 }
 
-/// Where to send the browser to sign out, and back to `return_to`.
-pub(crate) fn end_session_url(endpoint: &Url, client: &PoolClient, return_to: &Url) -> Url {
-    let ours = [("client_id", client.client_id.as_str()), ("post_logout_redirect_uri", return_to.as_str())];
+/// Where to send the browser to sign out, and back to `return_to`, which this pool wants in `parameter`.
+pub(crate) fn end_session_url(
+    endpoint: &Url,
+    client: &PoolClient,
+    (parameter, return_to): (&str, &Url),
+) -> Url {
+    let ours = [("client_id", client.client_id.as_str()), (parameter, return_to.as_str())];
     with_params(endpoint, &ours)
 }
 
@@ -197,7 +201,8 @@ mod tests {
     #[test]
     fn signing_out_comes_back() {
         let endpoint = Url::parse("https://p.example/logout?x=1").unwrap();
-        let url = end_session_url(&endpoint, &client(), &Url::parse("https://dg.example/device").unwrap());
+        let home = Url::parse("https://dg.example/device").unwrap();
+        let url = end_session_url(&endpoint, &client(), ("post_logout_redirect_uri", &home));
         let expected = "https://p.example/logout?x=1&client_id=tv+%26+co&post_logout_redirect_uri=https%3A%2F%2Fdg.example%2Fdevice";
         assert_eq!(url.as_str(), expected);
     }

@@ -22,6 +22,8 @@ pub struct OidcPoolConfig {
     pub account_claim: String,
     /// How far the pool's clock may be from ours; at most [`MAX_LEEWAY`].
     pub leeway: Duration,
+    /// What the pool does in a way of its own.
+    pub manner: Manner,
     /// What ID tokens may be signed with. Discovery may narrow it and never widens it.
     pub algorithms: Vec<SigningAlgorithm>,
     /// The longest wait for a connection.
@@ -40,12 +42,36 @@ pub struct OidcPoolConfig {
     pub keys_cool_down: Duration,
 }
 
+/// How a pool speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// As the standards say.
+    Standard,
+    /// As Amazon Cognito does: signing out comes back by `logout_uri`, which no standard has.
+    Cognito {
+        /// The origin of the pool's domain, where its pages and its token endpoint are. Without it discovery says so; that
+        /// names one domain only where a pool has several.
+        domain: Option<Url>,
+    },
+}
+
+impl Manner {
+    /// The parameter that brings a browser back after it has signed out.
+    pub(crate) fn return_parameter(&self) -> &'static str {
+        match self {
+            Self::Standard => "post_logout_redirect_uri",
+            Self::Cognito { .. } => "logout_uri",
+        }
+    }
+}
+
 impl OidcPoolConfig {
     /// The defaults, for the pool `issuer`.
     pub fn new(issuer: impl Into<String>) -> Self {
         Self {
             issuer: issuer.into(),
             account_claim: "sub".to_owned(),
+            manner: Manner::Standard,
             leeway: Duration::from_mins(1),
             algorithms: SigningAlgorithm::ALL.to_vec(),
             connect_timeout: Duration::from_secs(3),

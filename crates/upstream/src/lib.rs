@@ -29,5 +29,5 @@ mod token;
 
 pub use alb::{Alb, AlbConfig};
 pub use client_keys::RemoteKeys;
-pub use config::{ConfigError, MAX_LEEWAY, OidcPoolConfig};
+pub use config::{ConfigError, MAX_LEEWAY, Manner, OidcPoolConfig};
 pub use pool::OidcPool;

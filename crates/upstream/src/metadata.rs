@@ -5,7 +5,7 @@ use device_grant_domain::pool::{PoolFacts, PoolProblem};
 use serde::Deserialize;
 use url::Url;
 
-use crate::config::{OidcPoolConfig, has_credentials, is_loopback};
+use crate::config::{Manner, OidcPoolConfig, has_credentials, is_loopback};
 
 /// A discovery document that was accepted.
 #[derive(Debug)]
@@ -37,10 +37,25 @@ struct Document {
     authorization_response_iss_parameter_supported: Option<bool>,
 }
 
+impl Document {
+    /// Cognito has its endpoints at the same paths of every domain of a pool; its discovery names one domain, or none.
+    fn take_endpoints_of(&mut self, domain: &Url) {
+        let at = |path: &str| {
+            let mut endpoint = domain.clone();
+            endpoint.set_path(path);
+            Some(endpoint.into())
+        };
+        self.authorization_endpoint = at("/oauth2/authorize");
+        self.token_endpoint = at("/oauth2/token");
+        self.revocation_endpoint = at("/oauth2/revoke");
+        self.end_session_endpoint = at("/logout");
+    }
+}
+
 impl Provider {
     /// Judges the document `body`.
     pub(crate) fn accept(body: &[u8], config: &OidcPoolConfig) -> Result<Self, PoolProblem> {
-        let document: Document = serde_json::from_slice(body).map_err(|error| {
+        let mut document: Document = serde_json::from_slice(body).map_err(|error| {
             // The category and the place only: the full words may quote the document.
             let (line, kind) = (error.line(), error.classify());
             problem(&format!("it is no usable JSON ({kind:?} error in line {line})"))
@@ -51,6 +66,9 @@ impl Provider {
                 "its issuer is {named:?}, and the configured one is {:?}; they must be equal character for character",
                 config.issuer
             )));
+        }
+        if let Manner::Cognito { domain: Some(domain) } = &config.manner {
+            document.take_endpoints_of(domain);
         }
         let methods = document.code_challenge_methods_supported;
         if methods.is_some_and(|methods| !methods.iter().any(|method| method == "S256")) {

@@ -99,7 +99,7 @@ impl UserPool for OidcPool {
     async fn end_session_url(&self, client: &PoolClient, return_to: &Url) -> Option<Url> {
         let provider = self.directory.provider().await.ok()?;
         let endpoint = provider.end_session_endpoint.as_ref()?;
-        Some(authorize::end_session_url(endpoint, client, return_to))
+        Some(authorize::end_session_url(endpoint, client, (self.config.manner.return_parameter(), return_to)))
     }
 
     fn facts(&self) -> Result<PoolFacts, PoolProblem> {

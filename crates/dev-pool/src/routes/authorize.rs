@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::{callback, session_cookie};
+use crate::config::Ways;
 use crate::ledger::{CodeTerms, Grant, Session};
 use crate::pages::SignInNotice;
 use crate::params::Params;
@@ -118,10 +119,14 @@ impl AuthorizationRequest {
         if params.value("code_challenge_method") != Some("S256") {
             return refuse("invalid_request", "code_challenge_method must be S256");
         }
+        let scope = words(params.value("scope"));
+        if pool.config().ways == Ways::Cognito && scope.iter().any(|scope| scope == "offline_access") {
+            return refuse("invalid_scope", "there is no such scope");
+        }
         Ok(Self {
             client_id: client.client_id.clone(),
             nonce: owned("nonce"),
-            scope: words(params.value("scope")),
+            scope,
             code_challenge,
             prompt: words(params.value("prompt")),
             max_age: params.value("max_age").and_then(|age| age.parse().ok()).map(Duration::from_secs),

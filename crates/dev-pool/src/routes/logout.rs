@@ -10,6 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{callback, session_cookie};
+use crate::config::Ways;
 use crate::params::Params;
 use crate::pool::DevPool;
 
@@ -30,7 +31,9 @@ fn answer(pool: &DevPool, headers: &HeaderMap, encoded: &[u8]) -> Response {
         pool.ledger().end_session(id);
     }
     let params = Params::parse(encoded);
-    let mut response = match params.value("post_logout_redirect_uri") {
+    let parameter =
+        if pool.config().ways == Ways::Cognito { "logout_uri" } else { "post_logout_redirect_uri" };
+    let mut response = match params.value(parameter) {
         None => pool.pages().message(StatusCode::OK, "Signed out", "This browser is signed out of the pool."),
         Some(uri) => match registered(pool, &params, uri) {
             Some(target) => callback::see_other(target.as_str()),

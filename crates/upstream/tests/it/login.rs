@@ -25,28 +25,6 @@ async fn a_sign_in_brings_tokens_and_the_account() {
     assert!(bench.pool().is_live(access) && tokens.response.id_token.is_some());
 }
 
-/// UP-09: a pool that lists no PKCE methods, has no sign-out in its metadata and says nothing of `iss`, as Cognito, works;
-/// state, nonce and challenge go along.
-#[tokio::test]
-async fn a_pool_as_spare_as_cognito_works() {
-    let bench = Bench::start().await;
-    bench.pool().faults().set(|behaviour| {
-        behaviour.discovery = Overrides::from([
-            ("code_challenge_methods_supported", Value::Null),
-            ("end_session_endpoint", Value::Null),
-            ("authorization_response_iss_parameter_supported", Value::Null),
-            ("prompt_values_supported", Value::Null),
-        ]);
-    });
-    let url = bench.authorize_url().await;
-    for name in ["state", "nonce", "code_challenge"] {
-        assert_eq!(url.query_pairs().filter(|pair| pair.0 == name).count(), 1, "{name}");
-    }
-    assert!(bench.login().await.is_ok());
-    let home = Url::parse("https://dg.example/device").unwrap();
-    assert_eq!(bench.ours.end_session_url(&bench.client, &home).await, None);
-}
-
 #[tokio::test]
 async fn a_pool_with_a_sign_out_is_asked_to_sign_out() {
     let bench = Bench::start().await;

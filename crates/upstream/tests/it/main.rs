@@ -2,6 +2,7 @@
 
 mod alb;
 mod calls;
+mod cognito;
 mod discovery;
 mod id_tokens;
 mod login;
