@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use device_grant_domain::Timestamp;
 use device_grant_domain::client::{
     Audience, ClientAuth, Clients, DeviceClient, KeySource, PoolBinding, PrivateKeyJwt,
 };
@@ -67,7 +68,9 @@ impl Default for Fixture {
 impl Fixture {
     /// The client `id`.
     pub fn client(&self, id: &str) -> Arc<DeviceClient> {
-        self.clients.find(&id.parse().expect("it is a client_id")).expect("it is a client of ours")
+        self.clients
+            .find(&id.parse().expect("it is a client_id"), Timestamp::default())
+            .expect("it is a client of ours")
     }
 }
 

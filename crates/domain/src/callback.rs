@@ -168,7 +168,8 @@ impl DeviceGrant {
             NotAsIssued::Altered => Outcome::Expired,
             NotAsIssued::Unavailable(_) => Outcome::TryAgain,
         })?;
-        let client = self.clients.find(&request.client_id).ok_or(Outcome::Expired)?;
+        let client = self.client(&request.client_id).await;
+        let client = client.map_err(|_| Outcome::TryAgain)?.ok_or(Outcome::Expired)?;
         let claimed = ClaimedCode {
             code,
             verifier: trip.verifier.clone(),

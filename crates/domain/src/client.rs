@@ -1,6 +1,6 @@
 //! Device clients: who may start a request, and what for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +13,20 @@ use crate::jws::SigningAlgorithm;
 use crate::policy::Policies;
 use crate::pool::PoolClient;
 use crate::request::DeviceRequest;
+use crate::time::Timestamp;
 
 mod assertion;
 mod auth;
+mod directory;
 mod keys;
 pub mod registry;
 mod secret;
 
+use directory::Directory;
+
 pub use assertion::{Audience, PrivateKeyJwt};
 pub use auth::{Assertion, AuthError, Credentials};
+pub use directory::ClientSource;
 pub use keys::{ClientKeys, KeySource, KeysUnavailable};
 pub use secret::{OtherSecret, SecretHash};
 
@@ -151,15 +156,34 @@ impl ClientAuth {
     }
 }
 
-/// The device clients: those of the configuration, and those that are registered in the store.
-#[derive(Debug, Default)]
-pub struct Clients(ArcSwap<Known>);
+/// The device clients: those of the configuration, those that are registered in the store, and those that a directory
+/// elsewhere is asked for one by one.
+#[derive(Default)]
+pub struct Clients {
+    known: ArcSwap<Known>,
+    directory: Option<Directory>,
+    /// What no client of the directory may be called.
+    reserved: BTreeSet<String>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
     clients: BTreeMap<ClientId, Arc<DeviceClient>>,
     /// Whether some may be registered that have not been read yet.
     incomplete: bool,
+    /// Clients of the pool that these have for themselves.
+    pool_clients: BTreeSet<String>,
+}
+
+impl Known {
+    fn new(clients: impl IntoIterator<Item = Arc<DeviceClient>>, incomplete: bool) -> Self {
+        let clients: BTreeMap<_, _> = clients.into_iter().map(|client| (client.id.clone(), client)).collect();
+        let pool_clients = clients.values().filter_map(|client| match &client.pool_client {
+            PoolBinding::Own(own) => Some(own.client_id.clone()),
+            PoolBinding::Shared => None,
+        });
+        Self { pool_clients: pool_clients.collect(), clients, incomplete }
+    }
 }
 
 impl Clients {
@@ -168,30 +192,53 @@ impl Clients {
         Self::of(clients, true)
     }
 
-    /// Knows these from now on, and that there are no others.
+    /// The same, and whoever `source` knows beside them. It is not asked for what is `reserved`: a client of the pool that
+    /// somebody else uses already.
+    #[must_use]
+    pub fn and_of(self, source: Box<dyn ClientSource>, reserved: impl IntoIterator<Item = String>) -> Self {
+        Self { directory: Some(Directory::new(source)), reserved: reserved.into_iter().collect(), ..self }
+    }
+
+    /// Knows these from now on, and that the store has no others.
     pub fn replace(&self, clients: impl IntoIterator<Item = Arc<DeviceClient>>) {
-        let clients = clients.into_iter().map(|client| (client.id.clone(), client)).collect();
-        self.0.store(Arc::new(Known { clients, incomplete: false }));
+        self.known.store(Arc::new(Known::new(clients, false)));
     }
 
-    /// The client `id`, compared byte for byte (HI-12).
-    pub fn find(&self, id: &ClientId) -> Option<Arc<DeviceClient>> {
-        self.0.load().clients.get(id).cloned()
+    /// The client `id`, compared byte for byte (HI-12), as far as memory knows. Of a directory elsewhere
+    /// [`DeviceGrant::client`](crate::DeviceGrant::client) asks first.
+    pub fn find(&self, id: &ClientId, now: Timestamp) -> Option<Arc<DeviceClient>> {
+        let known = self.known.load().clients.get(id).cloned();
+        known.or_else(|| self.directory_for(id)?.client(id, now))
     }
 
-    /// Whether a client that is not among these may be registered all the same.
-    pub fn may_miss_some(&self) -> bool {
-        self.0.load().incomplete
+    /// Whether `id` may be a client although [`Clients::find`] finds none.
+    pub(crate) fn may_miss(&self, id: &ClientId, now: Timestamp) -> bool {
+        self.known.load().incomplete
+            || self.directory_for(id).is_some_and(|directory| !directory.is_nobody(id, now))
     }
 
-    /// All of them, in the order of their ids.
+    /// Those of the configuration and of the store, in the order of their ids.
     pub fn all(&self) -> Vec<Arc<DeviceClient>> {
-        self.0.load().clients.values().cloned().collect()
+        self.known.load().clients.values().cloned().collect()
+    }
+
+    /// Whether there are others, which a directory elsewhere knows.
+    pub fn has_directory(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    /// The directory, if `id` is a matter for it.
+    pub(crate) fn directory_for(&self, id: &ClientId) -> Option<&Directory> {
+        let known = self.known.load();
+        let is_taken = known.clients.contains_key(id)
+            || known.pool_clients.contains(id.as_str())
+            || self.reserved.contains(id.as_str());
+        self.directory.as_ref().filter(|_| !is_taken)
     }
 
     fn of(clients: impl IntoIterator<Item = DeviceClient>, incomplete: bool) -> Self {
-        let clients = clients.into_iter().map(|client| (client.id.clone(), Arc::new(client))).collect();
-        Self(ArcSwap::from_pointee(Known { clients, incomplete }))
+        let known = Known::new(clients.into_iter().map(Arc::new), incomplete);
+        Self { known: ArcSwap::from_pointee(known), ..Self::default() }
     }
 }
 

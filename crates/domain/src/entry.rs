@@ -128,7 +128,7 @@ impl DeviceGrant {
         id: &RequestId,
         user_code: &UserCode,
     ) -> Result<Option<OpenRequest>, Unavailable> {
-        self.opened(self.store.load(id, Consistency::Strong).await?, user_code)
+        self.opened(self.store.load(id, Consistency::Strong).await?, user_code).await
     }
 
     /// The open request of `user_code`. A code that leads nowhere costs the same two reads as one whose request is over.
@@ -138,11 +138,11 @@ impl DeviceGrant {
             let nobodys = RequestId::of(&DeviceCode::new(user_code.expose()));
             self.store.load(&nobodys, Consistency::Strong).await?;
         }
-        self.opened(found, user_code)
+        self.opened(found, user_code).await
     }
 
     /// `found`, if it is open and was issued with `user_code`.
-    fn opened(
+    async fn opened(
         &self,
         found: Option<DeviceRequest>,
         user_code: &UserCode,
@@ -151,7 +151,10 @@ impl DeviceGrant {
             return Ok(None);
         };
         match self.issued_with(user_code, &request) {
-            Ok(origin) => Ok(Some(OpenRequest { request, origin })),
+            Ok(origin) => {
+                let client = self.client(&request.client_id).await?;
+                Ok(Some(OpenRequest { request, origin, client }))
+            }
             Err(NotAsIssued::Altered) => Ok(None),
             Err(NotAsIssued::Unavailable(unavailable)) => Err(unavailable),
         }

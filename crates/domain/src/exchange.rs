@@ -94,8 +94,10 @@ pub(crate) enum Settled {
 impl DeviceGrant {
     /// Exchanges `claimed` for the claim that stands in `request`, and stores what comes.
     pub(crate) async fn settle(self: &Arc<Self>, request: &DeviceRequest, claimed: &ClaimedCode) -> Settled {
-        let Some(client) = self.clients.find(&request.client_id) else {
-            return self.release(request).await;
+        let client = match self.client(&request.client_id).await {
+            Ok(Some(client)) => client,
+            Ok(None) => return self.release(request).await,
+            Err(_) => return Settled::Waiting,
         };
         let pool_client = self.pool_client(&client);
         if pool_client.client_id != claimed.pool_client_id {

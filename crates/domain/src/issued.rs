@@ -4,11 +4,14 @@
 //! The seal of the origin does this beside its own work: the request's fixed parts are its associated data, and a hash of
 //! the user code lies inside. What changes with a transition (state, version, fence) is not bound.
 
+use std::sync::Arc;
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use device_grant_protocol::UserCode;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{About, Event};
+use crate::client::DeviceClient;
 use crate::ids::labelled_hash;
 use crate::keyring::{OpenError, Purpose};
 use crate::network::Network;
@@ -34,6 +37,8 @@ pub struct OpenRequest {
     pub request: DeviceRequest,
     /// From where it was made.
     pub origin: Origin,
+    /// Whose it is; nobody's any more where the client was removed.
+    pub client: Option<Arc<DeviceClient>>,
 }
 
 /// Why nothing may come of a request that the store has.

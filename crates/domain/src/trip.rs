@@ -110,7 +110,8 @@ impl DeviceGrant {
         if request.expires_at.since(now) < self.settings.min_trip {
             return Err(Refusal::Expired.into());
         }
-        let client = self.clients.find(&request.client_id).ok_or(Refusal::Expired)?;
+        let client = self.client(&request.client_id).await.map_err(|away| PoolProblem(away.to_string()))?;
+        let client = client.ok_or(Refusal::Expired)?;
         let step_up = &client.policies.step_up;
         let purpose = TripPurpose::Grant {
             request: request.id.clone(),

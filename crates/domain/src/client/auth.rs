@@ -37,6 +37,18 @@ pub struct Assertion<'a> {
     pub text: &'a str,
 }
 
+impl Credentials<'_> {
+    /// The clients that the request names, however it does so.
+    fn named(&self) -> Vec<ClientId> {
+        let basic = self.header.and_then(|header| BasicCredentials::parse(header).ok());
+        let readings = basic.iter().flat_map(BasicCredentials::readings).map(|(id, _)| id.as_str());
+        let mut named: Vec<ClientId> =
+            readings.chain(self.client_id).filter_map(|id| id.parse().ok()).collect();
+        named.dedup();
+        named
+    }
+}
+
 /// Why a client was not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
@@ -60,6 +72,26 @@ pub enum AuthError {
 impl DeviceGrant {
     /// The client that sends a request.
     pub async fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Arc<DeviceClient>, AuthError> {
+        let named = credentials.named();
+        for id in &named {
+            // What is not known then is undecided.
+            let _ = self.learn(id, Some(credentials.network)).await;
+        }
+        let outcome = self.authenticate_known(credentials).await;
+        if matches!(outcome, Err(AuthError::Failed)) {
+            for id in &named {
+                if self.learn_anew(id, credentials.network).await {
+                    return self.authenticate_known(credentials).await;
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn authenticate_known(
+        &self,
+        credentials: &Credentials<'_>,
+    ) -> Result<Arc<DeviceClient>, AuthError> {
         match credentials {
             // A JWT among several makes it a matter of the client, not of the form (RFC 7521 section 4.2.1).
             Credentials { assertion: Some(_), header: Some(_), .. }
@@ -121,7 +153,7 @@ impl DeviceGrant {
         }
         looked?.ok_or_else(|| {
             // Only a client that there is: what a stranger calls itself may be anything, a secret in the wrong place even.
-            let client = name.parse().ok().and_then(|id| self.clients.find(&id));
+            let client = name.parse().ok().and_then(|id| self.clients.find(&id, now));
             let about = About { client: client.as_ref().map(|client| &client.id), ..about };
             self.audit(Event::Authenticate, "wrong_secret", about);
             AuthError::Failed
@@ -181,8 +213,9 @@ impl DeviceGrant {
     /// The client `id`; not known yet is not unknown.
     pub(super) fn named(&self, id: &str) -> Result<Option<Arc<DeviceClient>>, AuthError> {
         let Ok(id) = id.parse::<ClientId>() else { return Ok(None) };
-        match self.clients.find(&id) {
-            None if self.clients.may_miss_some() => Err(AuthError::Undecided),
+        let now = self.now();
+        match self.clients.find(&id, now) {
+            None if self.clients.may_miss(&id, now) => Err(AuthError::Undecided),
             found => Ok(found),
         }
     }

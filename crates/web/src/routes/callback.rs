@@ -56,7 +56,7 @@ async fn arrived(
         TripPurpose::SignIn => signed_in(state, (cookies, network), trip, &code).await,
         TripPurpose::Grant { .. } => {
             let (outcome, account) = state.service.finish_grant(trip, code, network).await;
-            done(state, cookies, trip, (outcome, account))
+            done(state, cookies, trip, (outcome, account)).await
         }
     }
 }
@@ -96,13 +96,13 @@ async fn refused(state: &AppState, cookies: Cookies<'_>, trip: &Trip, error: &st
         (TripPurpose::SignIn, _) => state.pages.problem(Problem::SignInFailed),
         (TripPurpose::Grant { .. }, "access_denied") => {
             let outcome = state.service.refused_at_pool(trip).await;
-            done(state, cookies, trip, (outcome, None))
+            done(state, cookies, trip, (outcome, None)).await
         }
-        (TripPurpose::Grant { .. }, _) => done(state, cookies, trip, (Outcome::TryAgain, None)),
+        (TripPurpose::Grant { .. }, _) => done(state, cookies, trip, (Outcome::TryAgain, None)).await,
     }
 }
 
-fn done(
+async fn done(
     state: &AppState,
     mut cookies: Cookies<'_>,
     trip: &Trip,
@@ -115,7 +115,8 @@ fn done(
     let before =
         || cookies.open::<Done>(Kind::Done).filter(|done| done.attempt.as_ref() == Some(&trip.attempt));
     let account = account.clone().or(came_back).or_else(|| before()?.account);
-    let client = state.service.clients.find(client_id);
+    // Only for its name.
+    let client = state.service.client(client_id).await.ok().flatten();
     cookies.seal(
         Kind::Done,
         &Done {

@@ -18,8 +18,12 @@ pub(crate) async fn get(State(state): State<AppState>) -> impl IntoResponse {
 /// Nothing here depends on the request: configuration and the pool's discovery decide (MD-02).
 fn metadata(state: &AppState) -> ServerMetadata {
     let (settings, clients) = (&state.service.settings, state.service.clients.all());
-    let methods: BTreeSet<AuthMethod> =
+    let mut methods: BTreeSet<AuthMethod> =
         clients.iter().flat_map(|client| client.auth.methods()).copied().collect();
+    if state.service.clients.has_directory() {
+        // Whoever is found there has a secret or none.
+        methods.extend([AuthMethod::None, AuthMethod::ClientSecretBasic]);
+    }
     let methods: Vec<AuthMethod> = methods.into_iter().collect();
     let algorithms: BTreeSet<&str> = clients
         .iter()
@@ -31,7 +35,8 @@ fn metadata(state: &AppState) -> ServerMetadata {
     let dpop: BTreeSet<&str> = dpop.map(SigningAlgorithm::as_str).collect();
     let scopes: BTreeSet<&str> = clients.iter().flat_map(|client| client.scopes.tokens()).collect();
     let revokes = state.service.pool.facts().is_ok_and(|facts| facts.revokes);
-    let refreshes = clients.iter().any(|client| client.grants.refresh_token);
+    let refreshes =
+        state.service.clients.has_directory() || clients.iter().any(|client| client.grants.refresh_token);
     let grants = [Some(GRANT_TYPE_DEVICE_CODE), refreshes.then_some(GRANT_TYPE_REFRESH_TOKEN)];
     ServerMetadata {
         issuer: settings.issuer(),

@@ -10,7 +10,9 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use device_grant_dev_pool::{DevClient, DevPool, DevPoolConfig, LoopbackPool};
-use device_grant_domain::client::{ClientAuth, ClientKeys, Clients, DeviceClient, Grants, PoolBinding};
+use device_grant_domain::client::{
+    ClientAuth, ClientKeys, ClientSource, Clients, DeviceClient, Grants, PoolBinding,
+};
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::{Clock, DeviceGrant, Entropy, KeyMaterial, Keyring, Ports, Settings};
 use device_grant_protocol::{AuthMethod, ClientSecret, GRANT_TYPE_DEVICE_CODE};
@@ -60,6 +62,8 @@ pub struct Options {
     pub settings: Change<Settings>,
     pub web: Change<WebConfig>,
     pub clients: Change<Vec<DeviceClient>>,
+    /// Where each replica looks up whom it does not know.
+    pub directory: Option<Box<dyn Fn() -> Box<dyn ClientSource>>>,
     pub pool: Change<DevPoolConfig>,
     pub replicas: usize,
     /// Of all replicas together, in each lane.
@@ -72,6 +76,7 @@ impl Default for Options {
             settings: Box::new(|_| ()),
             web: Box::new(|_| ()),
             clients: Box::new(|_| ()),
+            directory: None,
             pool: Box::new(|_| ()),
             replicas: 2,
             places: 1000,
@@ -157,7 +162,7 @@ impl TestApp {
         (options.settings)(&mut settings);
         let mut clients = clients();
         (options.clients)(&mut clients);
-        let clients: Arc<Clients> = Arc::new(clients.into_iter().collect());
+        let known: Arc<Clients> = Arc::new(clients.iter().cloned().collect());
         let mut web = web_config();
         (options.web)(&mut web);
         let health = Arc::new(Health::default());
@@ -169,6 +174,13 @@ impl TestApp {
             let oidc = Arc::new(OidcPool::new(config, clock.clone(), entropy.clone()).unwrap());
             oidc.refresh_if_due().await.unwrap();
             let (entropy, clock): (Arc<dyn Entropy>, Arc<dyn Clock>) = (entropy.clone(), clock.clone());
+            let clients = match &options.directory {
+                None => Arc::clone(&known),
+                Some(source) => {
+                    let reserved = [settings.service_client.client_id.clone()];
+                    Arc::new(Clients::from_iter(clients.iter().cloned()).and_of(source(), reserved))
+                }
+            };
             let ports = Ports {
                 store: store.clone(),
                 records: memory.clone(),
@@ -179,7 +191,7 @@ impl TestApp {
                 observer: Arc::new(()),
             };
             let keyring = Arc::new(Keyring::new(keys.clone()).unwrap());
-            services.push(Arc::new(DeviceGrant::new(ports, keyring, clients.clone(), settings.clone())));
+            services.push(Arc::new(DeviceGrant::new(ports, keyring, clients, settings.clone())));
         }
         let replicas =
             services.iter().map(|service| router(service.clone(), health.clone(), load.clone(), web.clone()));
@@ -330,10 +342,10 @@ pub fn client_keys(
     Arc::new(RemoteKeys::new(uris, Arc::clone(clock), entropy).unwrap())
 }
 
-fn pool_client(id: &str, secret: &str) -> PoolClient {
+pub fn pool_client(id: &str, secret: &str) -> PoolClient {
     PoolClient {
         client_id: id.to_owned(),
-        secret: Some(ClientSecret::new(secret)),
+        secret: Some(ClientSecret::new(secret).into()),
         auth_method: AuthMethod::ClientSecretBasic,
     }
 }

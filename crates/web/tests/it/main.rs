@@ -13,6 +13,7 @@ mod client_assertion;
 mod client_auth;
 mod device_authorization;
 mod device_page;
+mod directory;
 mod dpop;
 mod guessing;
 mod hostile;

@@ -106,7 +106,7 @@ impl World {
     /// The client of device `number`, as whoever authenticated it found it.
     pub(crate) fn client(&self, number: u32) -> Arc<DeviceClient> {
         let id = CLIENTS[number as usize % 2].parse().expect("a good client_id");
-        self.clients.find(&id).expect("it is there")
+        self.clients.find(&id, Timestamp::default()).expect("it is there")
     }
 
     /// What an exact clock shows.

@@ -67,8 +67,7 @@ impl Visit<'_> {
     pub(super) fn confirm(self, open: &OpenRequest, shown: &Shown, objection: Option<Objection>) -> Response {
         let service = &self.state.service;
         let demands = self.demands(open, shown);
-        let OpenRequest { request, origin } = open;
-        let client = service.clients.find(&request.client_id);
+        let OpenRequest { request, origin, client } = open;
         let page = Confirmation {
             client_name: client.as_ref().map_or(request.client_id.as_str(), |client| &client.name),
             user_code: &shown.user_code,
@@ -89,7 +88,7 @@ impl Visit<'_> {
 
     /// What this person has to do before they may authorize `open`.
     pub(super) fn demands(&self, open: &OpenRequest, shown: &Shown) -> Demands {
-        let Some(client) = self.state.service.clients.find(&open.request.client_id) else {
+        let Some(client) = &open.client else {
             return Demands::default();
         };
         let nearness = open.origin.network.nearness(self.browser.sender.network);
