@@ -27,6 +27,7 @@ mod pace;
 pub mod policy;
 mod poll;
 pub mod pool;
+mod pool_secret;
 pub mod records;
 mod refreshes;
 pub mod request;

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use device_grant_protocol::{
-    AuthMethod, AuthorizationCode, ClientSecret, Nonce, PkceVerifier, RefreshToken, Scope, State,
-    TokenResponse,
+    AuthMethod, AuthorizationCode, Nonce, PkceVerifier, RefreshToken, Scope, State, TokenResponse,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::policy::{SignInDemand, StepUp};
+pub use crate::pool_secret::PoolSecret;
 
 /// A client of the pool, as this service presents itself there.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct PoolClient {
     /// Its `client_id` at the pool.
     pub client_id: String,
     /// Its secret; none for a public client.
-    pub secret: Option<ClientSecret>,
+    pub secret: Option<PoolSecret>,
     /// How it authenticates at the pool: Basic or post; `none` without a secret.
     pub auth_method: AuthMethod,
 }

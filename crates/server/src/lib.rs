@@ -6,9 +6,11 @@ mod config;
 mod files;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod keyring_file;
+mod keyring_home;
 mod listen;
 mod metrics;
+mod pool_clients;
+mod pool_secrets;
 mod registered;
 mod telemetry;
 mod television;

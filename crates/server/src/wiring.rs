@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use device_grant_aws::{Connection, UserPoolClients};
 use device_grant_domain::client::{Clients, DeviceClient};
 use device_grant_domain::pool::UserPool;
 use device_grant_domain::records::RecordStore;
@@ -15,9 +16,10 @@ use device_grant_store_dynamodb::{DynamoDbConfig, DynamoDbStore};
 use device_grant_store_embedded::{EmbeddedStore, MemoryStore, OpenError};
 use device_grant_upstream::{Alb, AlbConfig, OidcPool, OidcPoolConfig, RemoteKeys};
 
-use crate::config::{KeyringSource, StoreConfig, Table};
-use crate::keyring_file;
+use crate::config::{Config, KeyringSource, StoreConfig, Table};
+use crate::keyring_home::file;
 use crate::metrics::{Measured, Metrics};
+use crate::pool_clients::PoolClients;
 
 /// An open store.
 pub(crate) enum Store {
@@ -101,14 +103,15 @@ pub(crate) fn dynamodb(table: &Table) -> DynamoDbConfig {
     }
 }
 
-/// The keys that `source` names. A keyring beside a store that is new as well is made now.
-pub(crate) fn keys(source: &KeyringSource, store: &StoreConfig) -> anyhow::Result<Vec<KeyMaterial>> {
+/// The keys that are on this machine; none where AWS has them. A keyring beside a store that is new as well is made now.
+pub(crate) fn keys(source: &KeyringSource, store: &StoreConfig) -> anyhow::Result<Option<Vec<KeyMaterial>>> {
     match (source, store) {
-        (KeyringSource::Given(keys) | KeyringSource::File(_, keys), _) => Ok(keys.clone()),
+        (KeyringSource::Given(keys) | KeyringSource::File(_, keys), _) => Ok(Some(keys.clone())),
         (KeyringSource::BesideStore(keys), StoreConfig::Embedded(store)) => {
-            keyring_file::beside(store, keys, &SystemEntropy)
+            file::beside(store, keys, &SystemEntropy).map(Some)
         }
-        (KeyringSource::BesideStore(keys), StoreConfig::DynamoDb(_)) => keyring_file::read(keys),
+        (KeyringSource::BesideStore(keys), StoreConfig::DynamoDb(_)) => file::read(keys).map(Some),
+        (KeyringSource::Secret { .. } | KeyringSource::Kms { .. }, _) => Ok(None),
     }
 }
 
@@ -116,6 +119,27 @@ pub(crate) fn keys(source: &KeyringSource, store: &StoreConfig) -> anyhow::Resul
 pub(crate) fn pool(config: OidcPoolConfig) -> anyhow::Result<Arc<OidcPool>> {
     let pool = OidcPool::new(config, Arc::new(SystemClock), Arc::new(SystemEntropy));
     Ok(Arc::new(pool.context("the user pool cannot be used")?))
+}
+
+/// Who may start requests, and where others are asked for.
+pub(crate) async fn clients(config: &Config) -> Clients {
+    let clients = config.clients.iter().cloned();
+    let clients = if config.in_store { Clients::and_others(clients) } else { clients.collect() };
+    let Some(source) = pool_clients(config).await else { return clients };
+    // Whoever speaks for us is no device.
+    let reserved = [config.settings.service_client.client_id.clone()];
+    clients.and_of(Box::new(source), reserved)
+}
+
+/// The app clients of the pool, where those are device clients.
+pub(crate) async fn pool_clients(config: &Config) -> Option<PoolClients> {
+    let pool = config.from_pool.as_ref()?;
+    let connection = Connection::to_region(Some(pool.region.clone())).load().await;
+    Some(PoolClients {
+        clients: UserPoolClients::new(&connection, &pool.pool),
+        registrations: config.registrations.clone(),
+        callback_url: config.settings.redirect_uri().into(),
+    })
 }
 
 /// What clients publish. Nothing is fetched yet.
@@ -178,6 +202,6 @@ pub(crate) mod tests {
         let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
         let clients = Clients::and_others(config.clients);
         let service = service(&store, pool, keys, clients, config.settings, metrics).unwrap();
-        (service, config.registrations.unwrap())
+        (service, config.registrations)
     }
 }

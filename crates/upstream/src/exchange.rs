@@ -13,13 +13,14 @@ impl OidcPool {
     pub(crate) async fn exchange_code(&self, exchange: &Exchange<'_>) -> Result<PoolTokens, ExchangeError> {
         let provider = self.directory.provider_with_keys().await;
         let provider = provider.map_err(|problem| ExchangeError::Unreachable(problem.0))?;
+        let secret = token::secret(exchange.client);
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", exchange.code.expose()),
             ("redirect_uri", exchange.redirect_uri.as_str()),
             ("code_verifier", exchange.verifier.expose()),
         ];
-        let authorization = token::authenticate(exchange.client, &mut form);
+        let authorization = token::authenticate(exchange.client, secret.as_deref(), &mut form);
         let endpoint = &provider.token_endpoint;
         let outcome =
             self.http.post(endpoint, authorization.as_ref(), &form, self.config.total_timeout).await;
@@ -81,8 +82,13 @@ fn exchange_error(trouble: Trouble, client: &PoolClient) -> ExchangeError {
         Trouble::InvalidGrant => ExchangeError::Refused,
         Trouble::InvalidScope => ExchangeError::Unusable("it refuses the scope of a code".to_owned()),
         Trouble::OurCredentials => {
-            token::alarm(client);
-            ExchangeError::Unusable("it refuses our client credentials".to_owned())
+            let words = "it refuses our client credentials".to_owned();
+            // With another secret the code is still good: a pool looks at who asks before it looks at the code.
+            if token::alarm(client) {
+                ExchangeError::Unreachable(words)
+            } else {
+                ExchangeError::Unusable(words)
+            }
         }
         Trouble::Away(reason) => ExchangeError::Unreachable(reason),
         Trouble::Nonsense(reason) => ExchangeError::Unusable(reason),

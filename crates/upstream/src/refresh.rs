@@ -19,10 +19,11 @@ impl OidcPool {
         let provider = self.directory.provider().await;
         let provider = provider.map_err(|problem| RefreshError::Unavailable(problem.0))?;
         let scope = scope.filter(|scope| !scope.is_empty()).map(Scope::to_string);
+        let secret = token::secret(client);
         let mut form =
             vec![("grant_type", GRANT_TYPE_REFRESH_TOKEN), ("refresh_token", refresh_token.expose())];
         form.extend(scope.as_deref().map(|scope| ("scope", scope)));
-        let authorization = token::authenticate(client, &mut form);
+        let authorization = token::authenticate(client, secret.as_deref(), &mut form);
         let endpoint = &provider.token_endpoint;
         let outcome =
             self.http.post(endpoint, authorization.as_ref(), &form, self.config.total_timeout).await;

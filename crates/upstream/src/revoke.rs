@@ -31,9 +31,10 @@ impl OidcPool {
         let Some(endpoint) = &provider.revocation_endpoint else {
             return Err(RevokeError::UnsupportedTokenType);
         };
+        let secret = token::secret(client);
         let mut form = vec![("token", token)];
         form.extend(hint.map(|hint| ("token_type_hint", hint)));
-        let authorization = token::authenticate(client, &mut form);
+        let authorization = token::authenticate(client, secret.as_deref(), &mut form);
         let answer = self.http.post(endpoint, authorization.as_ref(), &form, within).await;
         verdict(&answer.map_err(|error| RevokeError::Unavailable(error.to_string()))?, client)
     }

@@ -1,7 +1,9 @@
 //! The pool's token endpoint as far as every grant shares it (RFC 6749 sections 2.3.1, 5.1 and 5.2).
 
+use std::sync::Arc;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use device_grant_domain::pool::PoolClient;
+use device_grant_domain::pool::{PoolClient, PoolSecret};
 use device_grant_domain::strict_json;
 use device_grant_protocol::{
     AccessToken, AuthMethod, ClientSecret, IdToken, RefreshToken, Scope, TokenResponse, token_type,
@@ -29,12 +31,19 @@ pub(crate) enum Trouble {
     Nonsense(String),
 }
 
-/// What authenticates `client`: members of `form`, or the value of the `Authorization` header, never both.
+/// The secret that `client` has now.
+pub(crate) fn secret(client: &PoolClient) -> Option<Arc<ClientSecret>> {
+    client.secret.as_ref().and_then(PoolSecret::present)
+}
+
+/// What authenticates `client`, whose secret this is: members of `form`, or the value of the `Authorization` header, never
+/// both.
 pub(crate) fn authenticate<'a>(
     client: &'a PoolClient,
+    secret: Option<&'a ClientSecret>,
     form: &mut Vec<(&'static str, &'a str)>,
 ) -> Option<HeaderValue> {
-    match (client.auth_method, &client.secret) {
+    match (client.auth_method, secret) {
         (AuthMethod::ClientSecretBasic, Some(secret)) => Some(basic(&client.client_id, secret)),
         (AuthMethod::ClientSecretPost, Some(secret)) => {
             form.push(("client_id", &client.client_id));
@@ -111,11 +120,13 @@ pub(crate) fn error_code(body: &[u8]) -> Option<String> {
 }
 
 /// Writes down that the pool does not know this service any more: nothing works until somebody mends it (UP-08).
-pub(crate) fn alarm(client: &PoolClient) {
+/// Tells an operator, and whoever can have another secret; says whether somebody can.
+pub(crate) fn alarm(client: &PoolClient) -> bool {
     tracing::error!(
         client_id = client.client_id,
         "the pool refuses our client credentials; check the client's id, secret and authentication method"
     );
+    client.secret.as_ref().is_some_and(PoolSecret::refuse)
 }
 
 /// The refresh token in a token response, whatever else is wrong with it.

@@ -14,8 +14,9 @@ use device_grant_protocol::{ClientId, ClientSecret};
 use super::shown;
 use crate::cli::{ClientAction, ClientSettings, ConfigFile, Method};
 use crate::config::{self, Environment, Log, LogFormat, Registrations};
+use crate::keyring_home::KeyringHome;
 use crate::telemetry;
-use crate::wiring::{self, Store};
+use crate::wiring::Store;
 
 pub(crate) async fn run(
     file: &ConfigFile,
@@ -50,12 +51,18 @@ impl Desk {
     async fn open(file: &ConfigFile, environment: &Environment) -> anyhow::Result<Self> {
         let config = config::load(file.file(), environment)?;
         telemetry::start(&Log { format: LogFormat::Human, level: "error".to_owned() });
-        let registrations = config.registrations.context(
-            "the servers look for clients in their configuration only: set clients.in_store = true first",
-        )?;
-        let keyring = Keyring::new(wiring::keys(&config.keyring, &config.store)?)?;
-        let records = Store::open_beside(&config.store).await?.records();
-        Ok(Self { registrations, keyring, records, now: SystemClock.now() })
+        ensure!(
+            config.in_store,
+            "the servers look for clients in their configuration only: set clients.in_store = true first"
+        );
+        let store = Store::open_beside(&config.store).await?;
+        let keyring = Keyring::new(KeyringHome::open(&config, &store).await?.1)?;
+        Ok(Self {
+            registrations: config.registrations,
+            keyring,
+            records: store.records(),
+            now: SystemClock.now(),
+        })
     }
 
     fn registry(&self) -> Registry<'_> {

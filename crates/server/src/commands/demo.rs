@@ -17,6 +17,7 @@ use super::replica::Replica;
 use super::serve::signalled;
 use crate::cli::{Demo, Qr};
 use crate::config::{self, Config, Environment, KeyringSource, Log, LogFormat};
+use crate::keyring_home::KeyringHome;
 use crate::telemetry;
 use crate::television::{Screen, log_in};
 use crate::wiring::Store;
@@ -66,7 +67,7 @@ pub(crate) async fn run(args: &Demo) -> anyhow::Result<()> {
     let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
     // Whatever lies beside a store in this directory is not the demo's.
     let config = Config { keyring: KeyringSource::Given(keys.clone()), ..config::load(None, &settings)? };
-    let replica = Replica::new(config, store, keys)?;
+    let replica = Replica::new(config, store, (KeyringHome::Environment, keys)).await?;
 
     if args.no_device {
         announce(&base_url, &secrets)?;

@@ -11,9 +11,12 @@ use device_grant_upstream::AlbConfig;
 
 use super::replica::with_own_pool_client;
 use crate::config::{self, Config, Environment, KeyringSource, Log, LogFormat, StoreConfig};
+use crate::keyring_home::KeyringHome;
+use crate::pool_secrets::PoolSecrets;
 use crate::telemetry;
 use crate::wiring::{self, Store};
 
+const KEYS: &str = "one active key for requests, one for what lasts";
 /// A clock that is further off than this makes good ID tokens look bad.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 
@@ -33,9 +36,11 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     let mut findings = vec![("configuration", Good(format!("{} device clients", config.clients.len())))];
     findings.extend(config.warnings.iter().map(|warning| ("configuration", Look(warning.clone()))));
     findings.extend(proxy(&config).map(|finding| ("network", finding)));
-    findings.push(("keys", keys(&config)));
+    findings.push(("keys", keys(&config).await));
     findings.push(("store", store(&config).await));
     findings.extend(pool(&config).await.into_iter().map(|finding| ("user pool", finding)));
+    findings.extend(pool_secrets(&config).await.map(|finding| ("secrets", finding)));
+    findings.extend(app_clients(&config).await.map(|finding| ("app clients", finding)));
     findings.extend(client_keys(&config).await.into_iter().map(|finding| ("client keys", finding)));
     if let Some(alb) = &config.alb {
         findings.push(("load balancer", balancer(alb).await));
@@ -69,17 +74,31 @@ fn proxy(config: &Config) -> Option<Finding> {
     })
 }
 
-fn keys(config: &Config) -> Finding {
+async fn keys(config: &Config) -> Finding {
     match (&config.keyring, &config.store) {
         (KeyringSource::BesideStore(path), StoreConfig::Embedded(store))
             if !path.exists() && !store.exists() =>
         {
             Good(format!("{} will be made with the store", path.display()))
         }
+        (KeyringSource::Secret { .. } | KeyringSource::Kms { .. }, _) => aws_keys(config).await,
         _ => match wiring::keys(&config.keyring, &config.store) {
-            Ok(_) => Good("one active key for requests, one for what lasts".to_owned()),
+            Ok(_) => Good(KEYS.to_owned()),
             Err(error) => Broken(format!("{error:#}")),
         },
+    }
+}
+
+/// Whether AWS gives the keys, or would make them.
+async fn aws_keys(config: &Config) -> Finding {
+    let looked = async {
+        let store = Store::open_beside(&config.store).await?;
+        KeyringHome::of(config, &store).await.look().await
+    };
+    match looked.await {
+        Ok(true) => Good(KEYS.to_owned()),
+        Ok(false) => Good("the first server that starts will make them".to_owned()),
+        Err(error) => Broken(format!("{error:#}")),
     }
 }
 
@@ -130,6 +149,31 @@ async fn pool(config: &Config) -> Vec<Finding> {
         findings.push(pairwise(client.id.as_str(), facts.pairwise_only));
     }
     findings
+}
+
+/// Whether what pool clients prove themselves with can be read where it is kept.
+async fn pool_secrets(config: &Config) -> Option<Finding> {
+    let clients = config.clients.iter().cloned().collect();
+    let mut secrets = PoolSecrets::new(config.region.clone());
+    match secrets.read_missing(&config.settings.service_client, &clients).await {
+        Ok(0) => None,
+        Ok(read) => Some(Good(format!("{read} of pool clients can be read"))),
+        Err(problem) => Some(Broken(problem.to_string())),
+    }
+}
+
+/// Whether the pool tells of its app clients: of our own, which every pool has.
+async fn app_clients(config: &Config) -> Option<Finding> {
+    let source = wiring::pool_clients(config).await?;
+    let own = &config.settings.service_client.client_id;
+    Some(match source.clients.find(own).await {
+        Ok(Some(app)) => match source.suits(&app) {
+            Ok(()) => Good(format!("they are device clients; {} is ours", app.name)),
+            Err(lack) => Broken(format!("people cannot sign in through our app client {own}: {lack}")),
+        },
+        Ok(None) => Broken(format!("the user pool has no app client {own}, which upstream.client_id names")),
+        Err(problem) => Broken(problem.to_string()),
+    })
 }
 
 /// Whether each `jwks_uri` has keys.

@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use device_grant_domain::SystemEntropy;
 
 use crate::cli::{self, Init};
-use crate::{config, keyring_file};
+use crate::config;
+use crate::keyring_home::file as keyring_file;
 
 const TEMPLATE: &str = include_str!("init.toml");
 

@@ -1,22 +1,19 @@
 //! `device-grant key`: keys are added, activated and retired without losing anybody.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use device_grant_domain::client::registry::Registry;
 use device_grant_domain::keys::{self, Holding};
-use device_grant_domain::{
-    Clock, KeyMaterial, Keyring, Purpose, SystemClock, SystemEntropy, Timestamp, bytes,
-};
-use zeroize::Zeroizing;
+use device_grant_domain::{Clock, KeyMaterial, Keyring, Purpose, SystemClock, Timestamp};
 
 use super::shown;
 use crate::cli::{KeyAction, KeyFile, KeyPurpose, OneKey};
 use crate::config::{self, Config, Environment, Log, LogFormat};
+use crate::keyring_home::{KeyringHome, file};
+use crate::telemetry;
 use crate::wiring::Store;
-use crate::{keyring_file, telemetry};
 
 /// What was sealed for a request is of no use this long after the codes have run out.
 const REQUEST_REST: Duration = Duration::from_hours(1);
@@ -24,7 +21,9 @@ const REQUEST_REST: Duration = Duration::from_hours(1);
 pub(crate) async fn run(action: &KeyAction, environment: &Environment) -> anyhow::Result<()> {
     match action {
         KeyAction::List(file) => list(&mut Bench::open(file, environment).await?).await,
-        KeyAction::Add { file, purpose } => Bench::open(file, environment).await?.add((*purpose).into()),
+        KeyAction::Add { file, purpose } => {
+            Bench::open(file, environment).await?.add((*purpose).into()).await
+        }
         KeyAction::Activate(key) => activate(&mut Bench::open(&key.file, environment).await?, key).await,
         KeyAction::Retire { key, log_devices_out } => {
             retire(&mut Bench::open(&key.file, environment).await?, key, *log_devices_out).await
@@ -32,10 +31,10 @@ pub(crate) async fn run(action: &KeyAction, environment: &Environment) -> anyhow
     }
 }
 
-/// A keyring file to work on, and the store whose replicas use it.
+/// A keyring to work on, and the store whose replicas use it.
 struct Bench {
     config: Config,
-    file: PathBuf,
+    home: KeyringHome,
     keys: Vec<KeyMaterial>,
     store: Store,
     now: Timestamp,
@@ -45,38 +44,24 @@ impl Bench {
     async fn open(args: &KeyFile, environment: &Environment) -> anyhow::Result<Self> {
         let config = config::load(args.config.file(), environment)?;
         telemetry::start(&Log { format: LogFormat::Human, level: "error".to_owned() });
-        let file = args.keyring.clone().or_else(|| config.keyring.file().map(PathBuf::from));
-        let file = file.context(
-            "the keys stand in keyring.keys: write them to a file, name it with --keyring, and put its new content back",
-        )?;
-        let keys = keyring_file::read(&file)?;
         let store = Store::open_beside(&config.store).await?;
-        Ok(Self { config, file, keys, store, now: SystemClock.now() })
+        let (home, keys) = match &args.keyring {
+            Some(file) => (KeyringHome::File(file.clone()), file::read(file)?),
+            None => KeyringHome::open(&config, &store).await?,
+        };
+        Ok(Self { config, home, keys, store, now: SystemClock.now() })
     }
 
     /// Adds a key that does not seal yet, under a number that none has had.
-    fn add(mut self, purpose: Purpose) -> anyhow::Result<()> {
+    async fn add(mut self, purpose: Purpose) -> anyhow::Result<()> {
         let numbers = self.keys.iter().filter(|key| key.purpose == purpose).map(|key| key.number);
         let number = numbers.max().unwrap_or_default().checked_add(1);
         let number = number.context("there is no number left above those in use: retire old keys first")?;
-        self.keys.push(KeyMaterial {
-            number,
-            purpose,
-            active: false,
-            activated_at: None,
-            secret: Zeroizing::new(bytes(&SystemEntropy)),
-        });
-        self.save()?;
-        println!("Added {} key {number} to {}.", purpose.as_str(), self.file.display());
-        println!(
-            "Give the file to every replica, then: device-grant key activate {} {number}",
-            purpose.as_str()
-        );
+        self.keys.push(self.home.fresh(purpose, number).await?);
+        self.home.save(&self.keys).await?;
+        println!("Added {} key {number} to {}.", purpose.as_str(), self.home.name());
+        println!("{} Then: device-grant key activate {} {number}", self.home.hand_out(), purpose.as_str());
         Ok(())
-    }
-
-    fn save(&self) -> anyhow::Result<()> {
-        keyring_file::replace(&self.file, &self.keys, &SystemEntropy)
     }
 
     fn position(&self, purpose: Purpose, number: u8) -> anyhow::Result<usize> {
@@ -84,7 +69,7 @@ impl Bench {
         self.keys.iter().position(is_it).with_context(|| {
             format!(
                 "{} has no {} key {number}; `device-grant key list` shows all",
-                self.file.display(),
+                self.home.name(),
                 purpose.as_str()
             )
         })
@@ -146,8 +131,8 @@ async fn activate(bench: &mut Bench, key: &OneKey) -> anyhow::Result<()> {
         }
     }
     bench.keys[position].activated_at = Some(bench.now);
-    bench.save()?;
-    println!("{} key {} seals from now on. Give the file to every replica.", purpose.as_str(), key.number);
+    bench.home.save(&bench.keys).await?;
+    println!("{} key {} seals from now on. {}", purpose.as_str(), key.number, bench.home.hand_out());
     Ok(())
 }
 
@@ -196,8 +181,8 @@ async fn retire(bench: &mut Bench, key: &OneKey, log_devices_out: bool) -> anyho
         }
     }
     bench.keys.remove(position);
-    bench.save()?;
-    println!("Retired {} key {number}. Give the file to every replica.", purpose.as_str());
+    bench.home.save(&bench.keys).await?;
+    println!("Retired {} key {number}. {}", purpose.as_str(), bench.home.hand_out());
     Ok(())
 }
 

@@ -1,11 +1,10 @@
 //! One replica while it serves: its background work, its connections, its end.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use device_grant_domain::client::{Clients, DeviceClient, PoolBinding};
+use device_grant_domain::client::{DeviceClient, PoolBinding};
 use device_grant_domain::keys::KEYS_PERIOD;
 use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
@@ -16,11 +15,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Network};
+use crate::keyring_home::KeyringHome;
 use crate::listen::Connections;
 use crate::metrics::{Metrics, ReplicaState};
+use crate::pool_secrets::PoolSecrets;
 use crate::registered::{self, Registered};
 use crate::wiring::{self, Store};
-use crate::{files, keyring_file, listen};
+use crate::{files, listen};
 
 const STORE_CHECK: Duration = Duration::from_secs(10);
 const POOL_LOOK: Duration = Duration::from_secs(5);
@@ -44,19 +45,22 @@ pub(super) struct Replica {
     id: String,
     /// Clients that are registered in the store, if that is where some are.
     registered: Option<Registered>,
-    /// The file that the keys came from.
-    pub(super) keyring_file: Option<PathBuf>,
+    /// Where the keys came from.
+    home: Arc<KeyringHome>,
+    pool_secrets: Option<PoolSecrets>,
 }
 
 impl Replica {
     /// The service that `config` describes, on this store and with these keys.
-    pub(super) fn new(config: Config, store: Store, keys: Vec<KeyMaterial>) -> anyhow::Result<Self> {
-        let Config { settings, clients, registrations, pool, web, alb, network, keyring, .. } = config;
-        let clients: Clients = match registrations {
-            Some(_) => Clients::and_others(clients),
-            None => clients.into_iter().collect(),
-        };
-        let keyring_file = keyring.file().map(Path::to_owned);
+    pub(super) async fn new(
+        config: Config,
+        store: Store,
+        (home, keys): (KeyringHome, Vec<KeyMaterial>),
+    ) -> anyhow::Result<Self> {
+        let clients = wiring::clients(&config).await;
+        let mut pool_secrets = PoolSecrets::new(config.region.clone());
+        pool_secrets.read_missing(&config.settings.service_client, &clients).await?;
+        let Config { settings, registrations, in_store, pool, web, alb, network, .. } = config;
         let store = Arc::new(store);
         let account_claim = pool.account_claim.clone();
         let pool = wiring::pool(pool)?;
@@ -66,8 +70,20 @@ impl Replica {
         let metrics = Metrics::default();
         let service = wiring::service(&store, Arc::clone(&pool), keys, clients, settings, &metrics)?;
         let id = format!("{:016x}", u64::from_be_bytes(bytes(&SystemEntropy)));
-        let registered = registrations.map(|registrations| Registered::new(registrations, &service));
-        Ok(Self { service, pool, store, web, network, account_claim, metrics, id, registered, keyring_file })
+        let registered = in_store.then(|| Registered::new(registrations, &service));
+        Ok(Self {
+            service,
+            pool,
+            store,
+            web,
+            network,
+            account_claim,
+            metrics,
+            id,
+            registered,
+            home: Arc::new(home),
+            pool_secrets: Some(pool_secrets),
+        })
     }
 
     /// Serves on `listener` until `ended`; then drains, in the order that load balancers need.
@@ -131,7 +147,7 @@ impl Replica {
 
     /// Work that never ends. The store is looked at once before anybody is served.
     async fn background(&mut self, health: &Arc<Health>) -> anyhow::Result<JoinSet<()>> {
-        let registered = self.registered.take();
+        let (registered, pool_secrets) = (self.registered.take(), self.pool_secrets.take());
         let (service, pool, store) = (&self.service, &self.pool, &self.store);
         let first = service.store.check().await;
         if let Err(problem @ (StoreProblem::Missing { .. } | StoreProblem::Schema { .. })) = first {
@@ -140,13 +156,16 @@ impl Replica {
         let good = note(health, first, true);
         let mut background = JoinSet::new();
         background.spawn(watch_store(Arc::clone(service), Arc::clone(health), good));
-        background.spawn(tend_keys(Arc::clone(service), self.id.clone(), self.keyring_file.clone()));
+        background.spawn(tend_keys(Arc::clone(service), self.id.clone(), Arc::clone(&self.home)));
         if let Some(mut registered) = registered {
             // Whom nobody knows yet is not unknown, but it is better to know them before the first request.
             if let Err(problem) = registered.refresh(service).await {
                 tracing::warn!(error = %problem, "the registered clients are not known yet");
             }
             background.spawn(watch_clients(Arc::clone(service), registered));
+        }
+        if let Some(pool_secrets) = pool_secrets {
+            background.spawn(pool_secrets.keep_fresh(Arc::clone(service)));
         }
         background.spawn(share_tally(Arc::clone(service)));
         background.spawn(watch_pool(Arc::clone(service), self.account_claim.clone()));
@@ -175,13 +194,13 @@ async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, mut good: b
     }
 }
 
-/// Keeps to what the keyring's file says, and tells the other replicas of it.
-async fn tend_keys(service: Arc<DeviceGrant>, replica: String, file: Option<PathBuf>) {
+/// Keeps to what stands where the keys live, and tells the other replicas of it.
+async fn tend_keys(service: Arc<DeviceGrant>, replica: String, home: Arc<KeyringHome>) {
     let mut ticks = tokio::time::interval(KEYS_PERIOD);
-    loop {
+    for look in 0_u64.. {
         ticks.tick().await;
-        if let Some(file) = &file {
-            reload(&service, file);
+        if look % home.rest() == 0 {
+            reload(&service, &home).await;
         }
         if let Err(problem) = service.tend_keys(&replica).await {
             tracing::debug!(error = %problem, "what other replicas hold is not known");
@@ -189,10 +208,15 @@ async fn tend_keys(service: Arc<DeviceGrant>, replica: String, file: Option<Path
     }
 }
 
-/// A file that cannot be used changes nothing.
-fn reload(service: &DeviceGrant, file: &Path) {
+/// What cannot be read or used changes nothing.
+async fn reload(service: &DeviceGrant, home: &KeyringHome) {
     let before = format!("{:?}", service.keyring);
-    match keyring_file::read(file).and_then(|keys| Ok(service.keyring.replace(keys)?)) {
+    let replaced = match home.read().await {
+        Ok(Some(keys)) => service.keyring.replace(keys).map_err(anyhow::Error::from),
+        Ok(None) => Ok(()),
+        Err(problem) => Err(problem),
+    };
+    match replaced {
         Ok(()) if format!("{:?}", service.keyring) != before => {
             tracing::info!(keys = ?service.keyring, "the keyring has changed");
         }

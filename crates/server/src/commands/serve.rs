@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use device_grant_domain::store::StoreProblem;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::replica::{Replica, bind};
 use crate::config::{self, Environment};
+use crate::keyring_home::KeyringHome;
 use crate::telemetry;
 use crate::wiring::{self, Store};
 
@@ -21,9 +23,24 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     let ended = signalled()?;
     let keys = wiring::keys(&config.keyring, &config.store)?;
     let store = Store::open(&config.store).await?;
-    let replica = Replica::new(config, store, keys)?;
+    let home = KeyringHome::of(&config, &store).await;
+    let keys = if let Some(keys) = keys {
+        keys
+    } else {
+        usable(&store).await?;
+        home.first().await?
+    };
+    let replica = Replica::new(config, store, (home, keys)).await?;
     let listener = bind(&replica.network.listen).await?;
     replica.serve(listener, ended).await
+}
+
+/// Whether the store can have keys at all. One that does not answer is asked again for them.
+async fn usable(store: &Store) -> Result<(), StoreProblem> {
+    match store.port().check().await {
+        Err(problem @ (StoreProblem::Missing { .. } | StoreProblem::Schema { .. })) => Err(problem),
+        _ => Ok(()),
+    }
 }
 
 /// Resolves at SIGTERM or ctrl-c. Both are caught from the call on, not only once somebody waits.

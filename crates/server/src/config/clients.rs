@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use device_grant_aws::AppClient;
 use device_grant_domain::client::registry::Registration;
 use device_grant_domain::client::{ClientAuth, DeviceClient, Grants, PoolBinding, TokenSet};
 use device_grant_domain::dpop::Dpop;
+use device_grant_domain::pool::PoolSecret;
 use device_grant_protocol::{
     ClientId, ClientSecret, GRANT_TYPE_DEVICE_CODE, GRANT_TYPE_REFRESH_TOKEN, Scope,
 };
 
-use super::document::Settings;
+use super::document::{self, Settings};
 use super::policies::policies;
 use super::problem::Problems;
-use super::{client_auth, secrets, service};
+use super::{client_auth, cognito, secrets, service};
 
 const LINES: &str = r#"at least one device client, a [[client]]. Write lines such as
 
@@ -27,7 +29,8 @@ with secret_file = "…" instead of auth_method for a client that has a secret. 
 DEVICE_GRANT__CLIENT, a list of such tables.)"#;
 
 pub(super) fn build(clients: &[Settings], service: &Settings, problems: &mut Problems) -> Vec<DeviceClient> {
-    if clients.is_empty() && !service.flag("clients.in_store") {
+    let are_elsewhere = service.flag("clients.in_store") || service.flag("clients.from_pool");
+    if clients.is_empty() && !are_elsewhere {
         service.miss("client", LINES, problems);
     }
     let mut ids = BTreeSet::new();
@@ -79,6 +82,19 @@ pub(super) fn registered(
     with_auth(settings, service, (auth, None), problems)
 }
 
+/// The client that an app client of the pool is: with that id and secret, and the tokens are made for it.
+pub(super) fn of_pool(app: &AppClient, service: &Settings, problems: &mut Problems) -> Option<DeviceClient> {
+    let settings = document::app_client(app, problems);
+    let client = client(&settings, service, problems)?;
+    if matches!(client.auth, ClientAuth::None) && client.token_set.refresh && !app.rotates_refresh_tokens {
+        tracing::warn!(
+            client = %client.id,
+            "nobody notices when a copy of its refresh token is used: turn refresh token rotation on for the app client"
+        );
+    }
+    Some(client)
+}
+
 fn with_auth(
     settings: &Settings,
     service: &Settings,
@@ -107,7 +123,7 @@ fn with_auth(
         ));
     }
     let redelivery = redelivery((settings, service), auth.as_ref(), dpop, problems);
-    Some(DeviceClient {
+    let client = DeviceClient {
         name: settings.text("client.name").unwrap_or(id.as_str()).to_owned(),
         id,
         auth: auth?,
@@ -124,7 +140,11 @@ fn with_auth(
         policies,
         dpop,
         redelivery,
-    })
+    };
+    if service.text("upstream.preset") == Some("cognito") {
+        cognito::check_client(settings, &client, problems);
+    }
+    Some(client)
 }
 
 fn dpop(settings: &Settings, auth: Option<&ClientAuth>, problems: &mut Problems) -> Dpop {
@@ -180,8 +200,7 @@ fn pool_binding(
     problems: &mut Problems,
 ) -> Option<PoolBinding> {
     const PATH: &str = "client.upstream_client_id";
-    const SECRET: &str = "client.upstream_client_secret";
-    let own_secret = secrets::read(settings, SECRET, "client.upstream_client_secret_file", problems);
+    let own_secret = secrets::of_pool_client(settings, "client.upstream_client_secret", problems);
     let own = |id: &str, secret| Some(PoolBinding::Own(service::pool_client(service, id, secret)));
     match (settings.text(PATH), own_secret) {
         (None, None) => Some(PoolBinding::Shared),
@@ -201,7 +220,7 @@ fn pool_binding(
             problems.add(settings.wrong(PATH, expected));
             None
         }
-        (Some("same"), None) => own(settings.text("client.id")?, secret),
+        (Some("same"), None) => own(settings.text("client.id")?, secret.map(PoolSecret::from)),
         (Some(id), secret) => own(id, secret),
     }
 }

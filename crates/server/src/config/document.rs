@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use device_grant_aws::AppClient;
+use secrecy::ExposeSecret as _;
+
 use super::environment::{self, Environment};
 use super::keys::{self, CLIENT, KEYS, Kind, LATER, POLICIES};
 use super::problem::{Problem, Problems};
@@ -253,6 +256,26 @@ pub(crate) fn registered(id: &str, text: &str, problems: &mut Problems) -> Setti
     });
     if let Some(written) = table.insert("id".to_owned(), Value::text(id, place.clone())) {
         problems.refuse("id", &written, "no id here: it is named beside the settings");
+    }
+    read_client(CLIENT.to_owned(), place, &table, problems)
+}
+
+/// The settings that an app client of the pool stands for.
+pub(crate) fn app_client(app: &AppClient, problems: &mut Problems) -> Settings {
+    let place = Place::File(format!("app client {}", app.id).into());
+    let text = |text: &str| Value::text(text, place.clone());
+    let scopes = Data::List(app.scopes.iter().map(|scope| text(scope)).collect());
+    let method = if app.secret.is_some() { "client_secret_basic" } else { "none" };
+    let written = [
+        ("id", app.id.as_str()),
+        ("name", &app.name),
+        ("auth_method", method),
+        ("upstream_client_id", "same"),
+    ];
+    let mut table: Table = written.map(|(name, value)| (name.to_owned(), text(value))).into();
+    table.insert("scopes".to_owned(), Value { data: scopes, place: place.clone() });
+    if let Some(secret) = &app.secret {
+        table.insert("secret".to_owned(), text(secret.expose_secret()));
     }
     read_client(CLIENT.to_owned(), place, &table, problems)
 }

@@ -24,8 +24,8 @@ pub(crate) fn lay_over(document: &mut Document, environment: &Environment) {
             put(document, key.path, key.kind, name, text);
         }
     }
-    if !sets_itself("upstream.issuer") {
-        cognito_issuer(document, set("CUP_ID"), set("CUP_REGION"));
+    if set("CUP_ID").is_some() && !sets_itself("upstream.preset") && !sets_itself("upstream.issuer") {
+        put(document, "upstream.preset", Kind::Text, "CUP_ID", "cognito");
     }
     if set("DYNAMODB_TABLE").is_some() && document.service.written("store.kind").is_none() {
         put(document, "store.kind", Kind::Text, "DYNAMODB_TABLE", "dynamodb");
@@ -75,23 +75,6 @@ fn read(kind: Kind, text: &str, place: &Place) -> Result<Value, String> {
         }
     };
     Ok(Value { data, place: place.clone() })
-}
-
-/// The sample names Cognito's issuer by its two halves.
-fn cognito_issuer(document: &mut Document, id: Option<&String>, region: Option<&String>) {
-    let missing = |name: &str, other: &str| {
-        let expected = format!("the other half of the issuer, since {other} is set");
-        Problem::new(Place::Variable(name.to_owned()), "upstream.issuer", "nothing", expected)
-    };
-    match (id, region) {
-        (Some(id), Some(region)) => {
-            let issuer = format!("https://cognito-idp.{region}.amazonaws.com/{id}");
-            put(document, "upstream.issuer", Kind::Text, "CUP_ID", &issuer);
-        }
-        (Some(_), None) => document.problems.add(missing("CUP_REGION", "CUP_ID")),
-        // A region alone also says where the table is.
-        (None, _) => {}
-    }
 }
 
 /// The sample names the public host alone, or a URL. What else names it must agree.

@@ -12,6 +12,11 @@ use super::document::Settings;
 use super::problem::Problems;
 use super::{StoreConfig, secrets, value};
 
+const FILE: &str = "keyring.file";
+const KEYS: &str = "keyring.keys";
+const KMS: &str = "keyring.kms";
+const SECRET: &str = "keyring.secret_manager";
+
 /// Where the keys are.
 #[derive(Clone)]
 pub(crate) enum KeyringSource {
@@ -21,13 +26,25 @@ pub(crate) enum KeyringSource {
     File(PathBuf, Vec<KeyMaterial>),
     /// In the file beside the embedded store, which is made with the store.
     BesideStore(PathBuf),
+    /// In a secret of AWS Secrets Manager.
+    Secret {
+        /// Its name or ARN.
+        id: String,
+        region: Option<String>,
+    },
+    /// In the store, wrapped by KMS.
+    Kms {
+        /// The id, the ARN or an alias of the key that wraps them.
+        key: String,
+        region: Option<String>,
+    },
 }
 
 impl KeyringSource {
     /// The file that the keys are in.
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
-            Self::Given(_) => None,
+            Self::Given(_) | Self::Secret { .. } | Self::Kms { .. } => None,
             Self::File(path, _) | Self::BesideStore(path) => Some(path),
         }
     }
@@ -57,21 +74,28 @@ pub(super) fn source(
     store: &StoreConfig,
     problems: &mut Problems,
 ) -> Option<KeyringSource> {
-    const FILE: &str = "keyring.file";
-    const KEYS: &str = "keyring.keys";
+    let mut given = [FILE, KEYS, KMS, SECRET].into_iter().filter(|path| service.text(path).is_some());
+    if let (Some(_), Some(path)) = (given.next(), given.next()) {
+        problems
+            .add(service.wrong(path, format!("one home for the keys: {FILE}, {KEYS}, {KMS} or {SECRET}")));
+        return None;
+    }
+    let region = |id: &str| region_of(id).or_else(|| service.text("store.region")).map(str::to_owned);
+    if let Some(key) = service.text(KMS) {
+        return Some(KeyringSource::Kms { key: key.to_owned(), region: region(key) });
+    }
+    if let Some(id) = service.text(SECRET) {
+        return Some(KeyringSource::Secret { id: id.to_owned(), region: region(id) });
+    }
     let (path, text) = match (service.text(KEYS), service.text(FILE), store) {
-        (Some(_), Some(_), _) => {
-            problems.add(service.wrong(FILE, format!("either this or {KEYS}")));
-            return None;
-        }
-        (Some(text), None, _) => (KEYS, Zeroizing::new(text.to_owned())),
+        (Some(text), _, _) => (KEYS, Zeroizing::new(text.to_owned())),
         (None, Some(_), _) => (FILE, secrets::content(service, FILE, problems)?),
         (None, None, StoreConfig::Embedded(store)) => {
             return Some(KeyringSource::BesideStore(beside(store)));
         }
         (None, None, StoreConfig::DynamoDb(_)) => {
             let expected = "keys that all replicas share: make them with `device-grant init --keyring FILE` and name \
-                            that file here";
+                            that file here; on AWS, keyring.kms";
             service.miss(FILE, expected, problems);
             return None;
         }
@@ -82,6 +106,11 @@ pub(super) fn source(
         Some(file) => KeyringSource::File(file.into(), keys),
         None => KeyringSource::Given(keys),
     })
+}
+
+/// The region that an ARN names.
+pub(crate) fn region_of(id: &str) -> Option<&str> {
+    id.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
 }
 
 /// `<store>.keys`.

@@ -123,11 +123,8 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
 }
 
 /// Names that are known but that this version does nothing with yet, and what to do until then.
-pub(crate) const LATER: &[(&str, &str)] = &[
-    ("polls.poll_pace", "no such key: each replica watches the pace in its own memory"),
-    ("keyring.kms", "keyring.file or keyring.keys"),
-    ("keyring.secret_manager", "keyring.file or keyring.keys"),
-];
+pub(crate) const LATER: &[(&str, &str)] =
+    &[("polls.poll_pace", "no such key: each replica watches the pace in its own memory")];
 
 /// Every setting, in the order of the reference.
 #[rustfmt::skip]
@@ -149,11 +146,14 @@ pub(crate) const KEYS: &[Key] = &[
         .whole(3),
     Key::new("store.clock_skew_s", Kind::Whole(0, 60), "How far the clocks of replicas may be apart, in seconds. It lengthens the lease of an exchange.")
         .whole(2),
-    Key::new("upstream.issuer", Kind::Text, "The issuer of the user pool, character for character as its discovery document has it. `CUP_ID` and `CUP_REGION` together make it Cognito's; `CUP_DOMAIN` is not needed, since discovery says where Cognito's pages are."),
+    Key::new("upstream.preset", Kind::OneOf(&["none", "cognito"], &[]), "A pool that has ways of its own. `cognito`: the pool is named in `[cognito]`, `upstream.issuer` is not needed, every trip carries `identity_provider = \"COGNITO\"` unless `upstream.authorize_params` says otherwise, people sign out with Cognito's `logout_uri`, and what Cognito does not have is refused at the start. `CUP_ID` in the environment sets it.")
+        .text("none"),
+    Key::new("upstream.issuer", Kind::Text, "The issuer of the user pool, character for character as its discovery document has it. With `upstream.preset = \"cognito\"` it is not needed."),
     Key::new("upstream.client_id", Kind::Text, "Our own client at the pool: it signs people in, and serves device clients without a pool client of their own.")
         .sample("APP_CLIENT_ID"),
     Key::new("upstream.client_secret", Kind::Secret, "Its secret; none for a public client.").sample("APP_CLIENT_SECRET"),
     Key::new("upstream.client_secret_file", Kind::Text, "A file with the secret instead."),
+    Key::new("upstream.client_secret_manager", Kind::Text, "A secret of AWS Secrets Manager instead, by its name or ARN: JSON with a text `client_secret`. It needs `secretsmanager:GetSecretValue`. It is read at the start, every five minutes, and at once when the pool refuses what we have: whoever rotates it needs no restart. Without an ARN it is in `store.region`."),
     Key::new("upstream.client_auth", Kind::OneOf(&["client_secret_basic", "client_secret_post"], &["private_key_jwt"]), "How pool clients with a secret prove themselves at the pool.")
         .text("client_secret_basic"),
     Key::new("upstream.authorize_params", Kind::Map, "Further parameters of every trip to the pool, such as `{ identity_provider = \"COGNITO\" }`."),
@@ -163,6 +163,11 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("upstream.leeway_s", Kind::Whole(0, 300), "How far other clocks may be from ours, in seconds, when the times in an ID token of the pool, or in a device's client assertion or DPoP proof, are checked. One number for all of them.")
         .whole(60),
     Key::new("upstream.timeout_s", Kind::Whole(1, 15), "The longest a call of the pool may take, in seconds.").whole(10),
+    Key::new("cognito.user_pool_id", Kind::Text, "With `upstream.preset = \"cognito\"`: the id of the user pool, such as `eu-west-1_Ab12Cd34E`.")
+        .sample("CUP_ID"),
+    Key::new("cognito.region", Kind::Text, "Its AWS region; without it, what its id begins with.").sample("CUP_REGION"),
+    Key::new("cognito.domain", Kind::Text, "Its domain: the prefix in front of `.auth.<region>.amazoncognito.com`, or the host of a custom domain. People sign in there, and tokens come from there. Without it, what the pool's discovery says.")
+        .sample("CUP_DOMAIN"),
     Key::new("codes.user_code_format", Kind::Text, "The alphabet of user codes in the sample's letters: `#` digits, `a` and `A` letters, `b` and `B` letters without vowels and Y, `!` special characters.")
         .text("#B")
         .sample("USER_CODE_FORMAT"),
@@ -214,8 +219,11 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("network.drain_timeout_s", Kind::Whole(1, 3600), "How long open requests may take to finish after that, in seconds.").whole(25),
     Key::new("keyring.file", Kind::Text, "The file with the keys; `device-grant init --keyring FILE` makes one. Replicas need the same keys. The embedded store makes its own beside its file, named `<store.path>.keys`."),
     Key::new("keyring.keys", Kind::Secret, "The content of such a file instead, for an environment variable that a secret manager fills."),
+    Key::new("keyring.kms", Kind::Text, "Instead, the keys stand in the store, each wrapped by this key of AWS KMS: its id, ARN or alias. The first server makes them; `device-grant key` adds, activates and retires them there. It needs `kms:GenerateDataKeyWithoutPlaintext` and `kms:Decrypt`, with the encryption context `device-grant:table`. Without an ARN the key is in `store.region`."),
+    Key::new("keyring.secret_manager", Kind::Text, "Instead, the content of such a file is the value of this secret of AWS Secrets Manager: its name or ARN. It needs `secretsmanager:GetSecretValue`, and is read again every five minutes. Without an ARN the secret is in `store.region`."),
     Key::new("keyring.refresh_token_rest_days", Kind::Whole(1, 3650), "How long a device may rest before its refresh token is used again, in days. A durable key is not retired before it has opened nothing for as long.").whole(180),
     Key::new("clients.in_store", Kind::Flag, "Whether device clients are kept in the store too, where `device-grant client` registers them. Every server knows of a change within ten seconds. A `[[client]]` of the same id counts more.").flag(false),
+    Key::new("clients.from_pool", Kind::Flag, "With `upstream.preset = \"cognito\"`: app clients of the pool are device clients, as in the AWS sample, with nothing to register here. A device shows the id and the secret of its app client (Basic), or the id alone where that has no secret. The app client needs the code grant, `<public_url>/callback` among its callback URLs and `openid` among its scopes, which are the most that its devices may ask for. Each is looked up when it is first named (`cognito-idp:DescribeUserPoolClient`), kept for five minutes, and looked up anew when its secret is refused. A `[[client]]` of the same id counts more.").flag(false),
     Key::new("limits.starts_per_minute_per_network", Kind::Whole(1, 1_000_000), "Requests that one network (an IPv4 address, an IPv6 /64) may start in a minute, on each replica; more hear 429. The default has room for a carrier that puts a town's televisions behind one address: ten a second.")
         .whole(600),
     Key::new("limits.starts_per_minute_per_client_and_network", Kind::Whole(1, 1_000_000), "The same for one client in one network.").whole(300),
@@ -257,6 +265,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("client.upstream_client_id", Kind::Text, "Its own client at the pool. `same`: its own id and secret, as in the AWS sample. Without it the service's pool client is shared, and refresh tokens are handed out sealed."),
     Key::new("client.upstream_client_secret", Kind::Secret, "The secret of that pool client; none for a public one."),
     Key::new("client.upstream_client_secret_file", Kind::Text, "A file with that secret instead."),
+    Key::new("client.upstream_client_secret_manager", Kind::Text, "As `upstream.client_secret_manager`, for that pool client."),
     Key::new("client.scopes", Kind::Texts, "The most it may ask for.").texts(&["openid"]),
     Key::new("client.default_scope", Kind::Texts, "What it gets when it asks for nothing; without it, `openid` if it may ask for that, else everything it may ask for."),
     Key::new("client.extra_scopes", Kind::Texts, "What the pool is asked for in addition, such as `offline_access`.").texts(&[]),

@@ -5,6 +5,7 @@ mod cautions;
 mod client_auth;
 mod clients;
 mod codes;
+mod cognito;
 mod document;
 mod environment;
 mod keyring;
@@ -21,8 +22,10 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use device_grant_aws::AppClient;
 use device_grant_domain::Settings;
 use device_grant_domain::client::DeviceClient;
 use device_grant_domain::client::registry::Registration;
@@ -31,9 +34,10 @@ use device_grant_upstream::{AlbConfig, OidcPoolConfig};
 use device_grant_web::WebConfig;
 
 pub(crate) use client_auth::read_keys;
+pub(crate) use cognito::Cognito;
 use document::Document;
 pub(crate) use environment::Environment;
-pub(crate) use keyring::{KeyringSource, decode as decode_keyring, encode as encode_keyring};
+pub(crate) use keyring::{KeyringSource, decode as decode_keyring, encode as encode_keyring, region_of};
 use problem::Problems;
 pub(crate) use problem::WrongConfiguration;
 pub(crate) use reference::reference;
@@ -45,8 +49,14 @@ pub(crate) const DEFAULT_FILE: &str = "device-grant.toml";
 pub(crate) struct Config {
     pub(crate) settings: Settings,
     pub(crate) clients: Vec<DeviceClient>,
-    /// Whether more clients are registered in the store, and how they are read.
-    pub(crate) registrations: Option<Registrations>,
+    /// How clients are read that are kept elsewhere.
+    pub(crate) registrations: Registrations,
+    /// Whether some are registered in the store.
+    pub(crate) in_store: bool,
+    /// The AWS region of what is named without one.
+    pub(crate) region: Option<String>,
+    /// The Cognito pool whose app clients are device clients, if they are.
+    pub(crate) from_pool: Option<Cognito>,
     pub(crate) pool: OidcPoolConfig,
     pub(crate) store: StoreConfig,
     pub(crate) keyring: KeyringSource,
@@ -119,7 +129,8 @@ pub(crate) struct Log {
 }
 
 /// What turns registrations into clients: the service's own settings hold the defaults.
-pub(crate) struct Registrations(document::Settings);
+#[derive(Clone)]
+pub(crate) struct Registrations(Arc<document::Settings>);
 
 impl Registrations {
     /// The client that is registered as `id`, or every problem with it.
@@ -142,6 +153,13 @@ impl Registrations {
             _ => Err(problems.into()),
         }
     }
+
+    /// The client that an app client of the pool is.
+    pub(crate) fn app_client(&self, app: &AppClient) -> Result<DeviceClient, WrongConfiguration> {
+        let mut problems = Problems::default();
+        let client = clients::of_pool(app, &self.0, &mut problems);
+        client.filter(|_| problems.list.is_empty()).ok_or_else(|| problems.into())
+    }
 }
 
 /// The whole configuration, or every problem in it.
@@ -161,12 +179,9 @@ fn check(document: Document) -> Result<Config, WrongConfiguration> {
     if unreadable {
         return Err(problems.into());
     }
-    let config = service::build(&service, &clients, &mut problems);
+    let config = service::build(&Arc::new(service), &clients, &mut problems);
     match config {
-        Some(config) if problems.list.is_empty() => {
-            let registrations = service.flag("clients.in_store").then_some(Registrations(service));
-            Ok(Config { warnings: problems.warnings, registrations, ..config })
-        }
+        Some(config) if problems.list.is_empty() => Ok(Config { warnings: problems.warnings, ..config }),
         _ => Err(problems.into()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use device_grant_domain::pool::PoolSecret;
 use device_grant_protocol::ClientSecret;
 use zeroize::Zeroizing;
 
@@ -23,6 +24,25 @@ pub(super) fn read(
         (Some(secret), None) => Some(ClientSecret::new(secret)),
         (None, Some(_)) => content(settings, file, problems).map(|secret| ClientSecret::new(secret.as_str())),
         (None, None) => None,
+    }
+}
+
+/// The secret of a pool client at `inline`, or in the file or at the place that the settings of that name with `_file` and
+/// `_manager` name.
+pub(super) fn of_pool_client(
+    settings: &Settings,
+    inline: &str,
+    problems: &mut Problems,
+) -> Option<PoolSecret> {
+    let (file, manager) = (format!("{inline}_file"), format!("{inline}_manager"));
+    let here = read(settings, inline, &file, problems).map(PoolSecret::from);
+    match (here, settings.text(&manager)) {
+        (Some(_), Some(_)) => {
+            problems.add(settings.wrong(&manager, format!("either this or {}", settings.label(inline))));
+            None
+        }
+        (None, Some(place)) => Some(PoolSecret::kept_at(place)),
+        (here, None) => here,
     }
 }
 

@@ -2,23 +2,26 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use device_grant_domain::dpop::DpopSettings;
 use device_grant_domain::limits::StartLimits;
-use device_grant_domain::pool::PoolClient;
+use device_grant_domain::pool::{PoolClient, PoolSecret};
 use device_grant_domain::store::Consistency;
 use device_grant_domain::{GuessLimits, Settings as DomainSettings};
-use device_grant_protocol::{AuthMethod, ClientSecret};
-use device_grant_upstream::OidcPoolConfig;
+use device_grant_protocol::AuthMethod;
+use device_grant_upstream::{Manner, OidcPoolConfig};
 use device_grant_web::{OnStoreFailure, SessionLimits, SignIn, WebConfig};
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use super::cognito::{self, Cognito};
 use super::document::Settings;
 use super::problem::Problems;
 use super::{
-    Config, Log, LogFormat, Network, StoreConfig, Table, alb, cautions, clients, codes, keyring, secrets,
+    Config, Log, LogFormat, Network, Registrations, StoreConfig, Table, alb, cautions, clients, codes,
+    keyring, secrets,
 };
 
 /// Parameters of an authorization request that are ours alone.
@@ -34,9 +37,14 @@ const OUR_PARAMETERS: &[&str] = &[
 ];
 
 /// Builds what can be built and notes what is wrong with the rest; with a problem noted the result is not used.
-pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Problems) -> Option<Config> {
+pub(super) fn build(
+    service: &Arc<Settings>,
+    clients: &[Settings],
+    problems: &mut Problems,
+) -> Option<Config> {
     let public_url = public_url(service, problems);
-    let pool = pool(service, problems);
+    let cognito = cognito::cognito(service, problems);
+    let pool = pool(service, cognito.as_ref(), problems);
     let service_client = service_client(service, problems);
     let codes = codes::build(service, clients, problems);
     let store = store(service, problems);
@@ -45,7 +53,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
     let web = web(service, problems);
     let alb = alb::alb(service, problems);
     let network = network(service, problems);
-    let authorize_params = authorize_params(service, problems);
+    let authorize_params = authorize_params(service, cognito.is_some(), problems);
     let (public_url, pool, service_client, codes) = (public_url?, pool?, service_client?, codes?);
     let settings = DomainSettings {
         public_url,
@@ -53,10 +61,7 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
         user_code: codes.user_code,
         lifetime: seconds(service, "codes.lifetime_s"),
         interval: service.whole("codes.interval_s")?,
-        poll_reads: match service.text("polls.poll_reads") {
-            Some("consistent") => Consistency::Strong,
-            _ => Consistency::Eventual,
-        },
+        poll_reads: poll_reads(service),
         service_client,
         authorize_params,
         guess_limits: guess_limits(service)?,
@@ -78,22 +83,30 @@ pub(super) fn build(service: &Settings, clients: &[Settings], problems: &mut Pro
     };
     let (keyring, log, warnings) = (keyring?, log(service), Vec::new());
     cautions::add(&settings.public_url, &network, &keyring, problems);
-    let rest_days: u32 = service.whole("keyring.refresh_token_rest_days")?;
-    let refresh_token_rest = Duration::from_hours(24) * rest_days;
     Some(Config {
         settings,
         clients,
-        registrations: None,
+        region: service.text("store.region").map(str::to_owned),
+        registrations: Registrations(Arc::clone(service)),
+        in_store: service.flag("clients.in_store"),
+        from_pool: cognito.filter(|_| service.flag("clients.from_pool")),
         pool,
         store,
         keyring,
-        refresh_token_rest,
+        refresh_token_rest: Duration::from_hours(24) * service.whole("keyring.refresh_token_rest_days")?,
         web,
         alb,
         network,
         log,
         warnings,
     })
+}
+
+fn poll_reads(service: &Settings) -> Consistency {
+    match service.text("polls.poll_reads") {
+        Some("consistent") => Consistency::Strong,
+        _ => Consistency::Eventual,
+    }
 }
 
 fn guess_limits(service: &Settings) -> Option<GuessLimits> {
@@ -151,15 +164,21 @@ fn public_url(service: &Settings, problems: &mut Problems) -> Option<Url> {
     }
 }
 
-fn pool(service: &Settings, problems: &mut Problems) -> Option<OidcPoolConfig> {
+fn pool(service: &Settings, cognito: Option<&Cognito>, problems: &mut Problems) -> Option<OidcPoolConfig> {
     const PATH: &str = "upstream.issuer";
     const EXPECTED: &str = "the https URL of the user pool's issuer";
-    let Some(issuer) = service.text(PATH) else {
-        service.miss(PATH, &format!("{EXPECTED}, or CUP_ID and CUP_REGION for Cognito"), problems);
-        return None;
+    let issuer = match (cognito, service.text(PATH)) {
+        (Some(cognito), _) => cognito::issuer(service, cognito, problems),
+        (None, Some(issuer)) => issuer.to_owned(),
+        // Then the pool's id is missed, or wrong.
+        (None, None) if service.text("upstream.preset") == Some("cognito") => return None,
+        (None, None) => {
+            service.miss(PATH, &format!("{EXPECTED}; for Cognito, upstream.preset = \"cognito\""), problems);
+            return None;
+        }
     };
     let bare = |url: &Url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    match Url::parse(issuer).ok().filter(bare) {
+    match Url::parse(&issuer).ok().filter(bare) {
         Some(url) if url.scheme() == "https" && url.has_host() => {}
         Some(url) if url.scheme() == "http" && is_loopback(&url) => {}
         Some(url) if url.scheme() == "http" => {
@@ -171,6 +190,7 @@ fn pool(service: &Settings, problems: &mut Problems) -> Option<OidcPoolConfig> {
         account_claim: service.text("upstream.account_claim")?.to_owned(),
         leeway: seconds(service, "upstream.leeway_s"),
         total_timeout: seconds(service, "upstream.timeout_s"),
+        manner: cognito.map_or(Manner::Standard, Cognito::manner),
         allow_http: issuer.starts_with("http://"),
         ..OidcPoolConfig::new(issuer)
     })
@@ -178,7 +198,7 @@ fn pool(service: &Settings, problems: &mut Problems) -> Option<OidcPoolConfig> {
 
 fn service_client(service: &Settings, problems: &mut Problems) -> Option<PoolClient> {
     const PATH: &str = "upstream.client_id";
-    let secret = secrets::read(service, "upstream.client_secret", "upstream.client_secret_file", problems);
+    let secret = secrets::of_pool_client(service, "upstream.client_secret", problems);
     let Some(client_id) = service.text(PATH) else {
         service.miss(PATH, "the id of this service's client at the user pool", problems);
         return None;
@@ -187,7 +207,7 @@ fn service_client(service: &Settings, problems: &mut Problems) -> Option<PoolCli
 }
 
 /// A client of the pool, authenticating as the pool's section says.
-pub(super) fn pool_client(service: &Settings, client_id: &str, secret: Option<ClientSecret>) -> PoolClient {
+pub(super) fn pool_client(service: &Settings, client_id: &str, secret: Option<PoolSecret>) -> PoolClient {
     let auth_method = match (&secret, service.text("upstream.client_auth")) {
         (None, _) => AuthMethod::None,
         (Some(_), Some("client_secret_post")) => AuthMethod::ClientSecretPost,
@@ -196,8 +216,12 @@ pub(super) fn pool_client(service: &Settings, client_id: &str, secret: Option<Cl
     PoolClient { client_id: client_id.to_owned(), secret, auth_method }
 }
 
-fn authorize_params(service: &Settings, problems: &mut Problems) -> Vec<(String, String)> {
+fn authorize_params(service: &Settings, is_cognito: bool, problems: &mut Problems) -> Vec<(String, String)> {
     const PATH: &str = "upstream.authorize_params";
+    if is_cognito && service.written(PATH).is_none() {
+        // As the sample has it: the pool's own accounts.
+        return vec![("identity_provider".to_owned(), "COGNITO".to_owned())];
+    }
     let pairs = service.pairs(PATH);
     if let Some((name, _)) = pairs.iter().find(|(name, _)| OUR_PARAMETERS.contains(name)) {
         let expected = format!("parameters that the service does not set itself (it sets {name})");

@@ -3,6 +3,7 @@
 mod book;
 mod cautions;
 mod clients;
+mod cognito;
 mod hostile;
 mod policies;
 
@@ -200,7 +201,7 @@ fn the_environment_alone_is_enough() {
         ("CODE_VERIFICATION_URI", "login.example.com"),
         ("CUP_ID", "eu-west-1_abc"),
         ("CUP_REGION", "eu-west-1"),
-        ("CUP_DOMAIN", "not-needed"),
+        ("CUP_DOMAIN", "living-room"),
         ("APP_CLIENT_ID", "app"),
         ("APP_CLIENT_SECRET", "app-secret"),
         ("CODE_EXPIRATION", "600"),
@@ -219,7 +220,7 @@ fn the_environment_alone_is_enough() {
     assert_eq!(settings.public_url.as_str(), "https://login.example.com/");
     assert_eq!(config.pool.issuer, "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_abc");
     assert_eq!(settings.service_client.client_id, "app");
-    assert_eq!(settings.service_client.secret.as_ref().unwrap().expose(), "app-secret");
+    assert_eq!(settings.service_client.secret.as_ref().unwrap().present().unwrap().expose(), "app-secret");
     assert_eq!((settings.lifetime, settings.interval), (Duration::from_mins(10), 3));
     assert_eq!(settings.user_code, CodeFormat::user_code("#B", 9, true).unwrap());
     assert_eq!(settings.device_code, CodeFormat::device_code("#a", 40).unwrap());
@@ -234,7 +235,7 @@ fn the_samples_environment_says_exactly_what_is_missing() {
         variables(&[("CODE_VERIFICATION_URI", "https://login.example.com/device"), ("CUP_ID", "x")]);
     let told = load(None, &environment).err().unwrap().to_string();
     for line in [
-        "environment variable CUP_REGION: upstream.issuer: found nothing, expected the other half",
+        "configuration: cognito.region: found nothing, expected the AWS region of the user pool (or CUP_REGION in the environment)",
         "configuration: upstream.client_id: found nothing",
         "configuration: client: found nothing, expected at least one device client, a [[client]]. Write lines such as",
     ] {

@@ -1,5 +1,6 @@
 //! The binary as an operator meets it.
 
+mod aws;
 mod clients;
 mod commands;
 mod demo;

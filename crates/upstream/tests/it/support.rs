@@ -66,7 +66,7 @@ impl Bench {
         let ours = Arc::new(OidcPool::new(config, clock.clone(), entropy.clone()).unwrap());
         let client = PoolClient {
             client_id: "tv".into(),
-            secret: Some(ClientSecret::new(SECRET)),
+            secret: Some(ClientSecret::new(SECRET).into()),
             auth_method: AuthMethod::ClientSecretBasic,
         };
         Self { served, clock, entropy, ours, client }

@@ -212,7 +212,10 @@ fn a_pool_client_of_its_own_needs_its_secret_and_is_nobody_elses() {
     let own = |lines: &str| GOOD.replace("auth_method = \"none\"\n", lines);
     let config = good(&own("secret = \"s\"\nupstream_client_id = \"same\"\n"));
     let PoolBinding::Own(client) = &config.clients[0].pool_client else { panic!("its own") };
-    assert_eq!((client.client_id.as_str(), client.secret.as_ref().unwrap().expose()), ("tv", "s"));
+    assert_eq!(
+        (client.client_id.as_str(), client.secret.as_ref().unwrap().present().unwrap().expose()),
+        ("tv", "s")
+    );
     let hash = format!("secret_hash = \"sha256:{}\"\nupstream_client_id = \"same\"\n", "0".repeat(64));
     assert!(only_problem(&own(&hash), &[]).contains("the secret itself"));
     let twice = own("auth_method = \"none\"\nupstream_client_id = \"x\"\n")
