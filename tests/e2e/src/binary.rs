@@ -14,7 +14,7 @@ pub fn keyring(directory: &Path) -> anyhow::Result<String> {
     if file.exists() {
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
-    let init = Command::new(binary()?).args(["init", "--keyring"]).arg(&file).current_dir(directory).output();
+    let init = Command::new(path()?).args(["init", "--keyring"]).arg(&file).current_dir(directory).output();
     let init = init.context("init does not start")?;
     ensure!(init.status.success() && file.is_file(), "init: {init:?}");
     Ok(format!("[keyring]\nfile = \"{}\"\n", file.display()))
@@ -57,13 +57,14 @@ pub fn command(
     configuration: &Path,
     environment: &[(&'static str, String)],
 ) -> anyhow::Result<Command> {
-    let mut command = Command::new(binary()?);
+    let mut command = Command::new(path()?);
     command.arg(verb).arg("--config").arg(configuration);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     Ok(command)
 }
 
-fn binary() -> anyhow::Result<PathBuf> {
+/// Where it is.
+pub fn path() -> anyhow::Result<PathBuf> {
     let binary = parts::target().join("release/device-grant");
     ensure!(binary.is_file(), "{} is missing: cargo build --release -p device-grant", binary.display());
     Ok(binary)

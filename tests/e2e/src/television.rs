@@ -10,6 +10,7 @@ pub struct Television {
     http: reqwest::Client,
     origin: String,
     client_id: String,
+    secret: String,
 }
 
 /// What the device was told at the start.
@@ -50,7 +51,12 @@ impl Answer {
 impl Television {
     /// A device whose server has this origin.
     pub fn new(http: reqwest::Client, origin: String, client_id: &str) -> Self {
-        Self { http, origin, client_id: client_id.to_owned() }
+        Self::with_secret(http, origin, (client_id, &format!("{client_id}-secret")))
+    }
+
+    /// The same with another secret.
+    pub fn with_secret(http: reqwest::Client, origin: String, (client_id, secret): (&str, &str)) -> Self {
+        Self { http, origin, client_id: client_id.to_owned(), secret: secret.to_owned() }
     }
 
     /// Asks for codes (RFC 8628 §3.1).
@@ -110,8 +116,7 @@ impl Television {
         // What a balancer would say; the real one overwrites it.
         let request = self.http.post(format!("{}{path}", self.origin)).header("X-Forwarded-Proto", "https");
         let request = request.form(form);
-        let secret = format!("{}-secret", self.client_id);
-        let response = request.basic_auth(&self.client_id, Some(secret)).send().await?;
+        let response = request.basic_auth(&self.client_id, Some(&self.secret)).send().await?;
         let status = response.status().as_u16();
         let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
         let replica = header("x-served-by").unwrap_or_default();

@@ -24,7 +24,12 @@ impl Person {
             .no_proxy()
             .timeout(Duration::from_secs(30))
             .build()?;
-        Ok(Self { browser: Browser::new(http), username: username.to_owned(), password: password.to_owned() })
+        Ok(Self::with(http, username, password))
+    }
+
+    /// The same, who gets about by `http`; it must not follow redirects.
+    pub fn with(http: reqwest::Client, username: &str, password: &str) -> Self {
+        Self { browser: Browser::new(http), username: username.to_owned(), password: password.to_owned() }
     }
 
     /// Opens the address, signs in where asked, enters the code, presses Authorize, and returns what the last page says
