@@ -178,7 +178,7 @@ impl TestApp {
                 None => Arc::clone(&known),
                 Some(source) => {
                     let reserved = [settings.service_client.client_id.clone()];
-                    Arc::new(Clients::from_iter(clients.iter().cloned()).and_of(source(), reserved))
+                    Arc::new(clients.iter().cloned().collect::<Clients>().and_of(source(), reserved))
                 }
             };
             let ports = Ports {
