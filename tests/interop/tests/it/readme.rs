@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use device_grant_dev_pool::{DevClient, DevPoolConfig, LoopbackPool};
+use device_grant_dev_pool::{DevClient, DevPoolConfig, LoopbackPool, Ways};
 use device_grant_testkit::parts::{Process, free_port};
 use interop::{Demo, Person, binary};
 use serde_json::Value;
@@ -126,8 +126,10 @@ async fn the_configurations_of_the_readme_serve() -> anyhow::Result<()> {
     };
     let (before, rest) = keycloak.split_once("[upstream]").context("no [upstream]")?;
     let (_, clients) = rest.split_once("[[client]]").context("no [[client]]")?;
+    let for_cognito = clients.replace("extra_scopes = [\"offline_access\"]\n", "");
+    ensure!(for_cognito != clients, "the scope that Cognito does not have is not there");
     for (name, text) in
-        [("keycloak", keycloak.to_owned()), ("cognito", format!("{before}{cognito}[[client]]{clients}"))]
+        [("keycloak", keycloak.to_owned()), ("cognito", format!("{before}{cognito}[[client]]{for_cognito}"))]
     {
         serves(&format!("readme-{name}"), &text).await?;
     }
@@ -150,18 +152,33 @@ async fn serve(directory: &Path, text: &str) -> anyhow::Result<()> {
     };
     let (client_id, port) = (value("client_id")?, free_port());
     let callback = format!("http://127.0.0.1:{port}/callback");
-    let pool = LoopbackPool::spawn(|issuer| DevPoolConfig {
-        clients: vec![DevClient::confidential(client_id, "pool-secret", callback)],
-        ..DevPoolConfig::new(issuer)
+    let cognito = value("user_pool_id").ok();
+    let pool = LoopbackPool::spawn(|mut issuer| {
+        let mut ways = Ways::Standard;
+        if let Some(pool_id) = &cognito {
+            issuer.set_path(pool_id);
+            ways = Ways::Cognito;
+        }
+        let clients = vec![DevClient::confidential(client_id, "pool-secret", callback)];
+        DevPoolConfig { clients, ways, ..DevPoolConfig::new(issuer) }
     });
     let pool = pool.await?;
     let secret = directory.join("secret");
     std::fs::write(&secret, "pool-secret\n")?;
     let config = directory.join("device-grant.toml");
+    // Of a Cognito pool the id is enough, but not where it is on this machine.
+    let (issuer, here_is_the_pool) = match cognito {
+        Some(_) => {
+            let preset = "preset = \"cognito\"".to_owned();
+            let both = format!("{preset}\nissuer = \"{}\"", pool.issuer());
+            (preset, both)
+        }
+        None => (value("issuer")?, pool.issuer().to_owned()),
+    };
     let here = text
         .replace(&value("public_url")?, &format!("http://127.0.0.1:{port}"))
         .replace(&value("listen")?, &format!("127.0.0.1:{port}"))
-        .replace(&value("issuer")?, pool.issuer())
+        .replace(&issuer, &here_is_the_pool)
         .replace(&value("client_secret_file")?, &secret.display().to_string());
     std::fs::write(&config, here)?;
 
