@@ -16,7 +16,6 @@ use crate::cli::{ClientAction, ClientSettings, ConfigFile, Method};
 use crate::config::{self, Environment, Log, LogFormat, Registrations};
 use crate::keyring_home::KeyringHome;
 use crate::telemetry;
-use crate::wiring::Store;
 
 pub(crate) async fn run(
     file: &ConfigFile,
@@ -55,8 +54,8 @@ impl Desk {
             config.in_store,
             "the servers look for clients in their configuration only: set clients.in_store = true first"
         );
-        let store = Store::open_beside(&config.store).await?;
-        let keyring = Keyring::new(KeyringHome::open(&config, &store).await?.1)?;
+        let (store, _, keys) = KeyringHome::open(&config).await?;
+        let keyring = Keyring::new(keys)?;
         Ok(Self {
             registrations: config.registrations,
             keyring,

@@ -44,10 +44,13 @@ impl Bench {
     async fn open(args: &KeyFile, environment: &Environment) -> anyhow::Result<Self> {
         let config = config::load(args.config.file(), environment)?;
         telemetry::start(&Log { format: LogFormat::Human, level: "error".to_owned() });
-        let store = Store::open_beside(&config.store).await?;
-        let (home, keys) = match &args.keyring {
-            Some(file) => (KeyringHome::File(file.clone()), file::read(file)?),
-            None => KeyringHome::open(&config, &store).await?,
+        let file = args.keyring.as_deref().or_else(|| config.keyring.file());
+        let (store, home, keys) = match file {
+            Some(file) => {
+                let keys = file::read(file)?;
+                (Store::open_beside(&config.store).await?, KeyringHome::File(file.to_owned()), keys)
+            }
+            None => KeyringHome::open(&config).await?,
         };
         Ok(Self { config, home, keys, store, now: SystemClock.now() })
     }

@@ -51,14 +51,17 @@ impl KeyringHome {
         }
     }
 
-    /// The home and the keys in it, for a command beside the servers.
-    pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<(Self, Vec<KeyMaterial>)> {
-        let home = Self::of(config, store).await;
-        let keys = match wiring::keys(&config.keyring, &config.store)? {
+    /// The store, the home and the keys in it, for a command beside the servers.
+    pub(crate) async fn open(config: &Config) -> anyhow::Result<(Store, Self, Vec<KeyMaterial>)> {
+        // First, since keys beside a store are made only where the store is new as well.
+        let here = wiring::keys(&config.keyring, &config.store)?;
+        let store = Store::open_beside(&config.store).await?;
+        let home = Self::of(config, &store).await;
+        let keys = match here {
             Some(keys) => keys,
             None => home.read().await?.context("nothing was read before")?,
         };
-        Ok((home, keys))
+        Ok((store, home, keys))
     }
 
     /// After how many looks at the keys they are read again: a secret's value is paid for each time.

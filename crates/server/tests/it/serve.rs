@@ -106,8 +106,11 @@ fn a_wrong_configuration_ends_with_two_and_every_problem() {
 #[test]
 fn nothing_but_the_environment_of_the_sample_says_what_is_missing() {
     let directory = Directory::new();
-    let sample =
-        [("CODE_VERIFICATION_URI", "login.example.com"), ("CUP_ID", "a"), ("CUP_REGION", "eu-west-1")];
+    let sample = [
+        ("CODE_VERIFICATION_URI", "login.example.com"),
+        ("CUP_ID", "eu-west-1_a"),
+        ("CUP_REGION", "eu-west-1"),
+    ];
     let refused = directory.command(&["serve"]).envs(sample).env("APP_CLIENT_ID", "app").output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     let told = stderr(&refused);
