@@ -17,8 +17,9 @@ async fn an_absent_table_is_created() {
     let config = new_table();
     let store = DynamoDbStore::connect(&config).await;
     let missing = store.check().await.unwrap_err();
-    assert!(matches!(&missing, StoreProblem::Missing { table } if *table == config.table), "{missing:?}");
-    assert!(missing.to_string().contains("does not exist in "), "{missing}");
+    let place = format!("{} in us-east-1", config.table);
+    assert!(matches!(&missing, StoreProblem::Missing { table } if *table == place), "{missing:?}");
+    assert!(missing.to_string().ends_with("does not exist; run `device-grant migrate`"), "{missing}");
 
     let report = migrate(&config).await.unwrap();
     assert_eq!(report, MigrationReport { found: 0, applied: BOTH.to_vec(), now_at: 2 });
