@@ -1,9 +1,9 @@
 //! A pool with the ways of Amazon Cognito.
 
-use device_grant_dev_pool::{DevPoolConfig, Endpoint, Ways};
+use device_grant_dev_pool::{DevPoolConfig, Endpoint, Overrides, Ways};
 use device_grant_domain::pool::{RefreshError, RevokeError, UserPool};
 use device_grant_upstream::Manner;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::support::Bench;
@@ -48,6 +48,21 @@ async fn a_login_needs_nothing_that_cognito_does_not_have() {
             bench.pool().requests().to(Endpoint::Token).into_iter().map(|request| request.path).collect();
         assert_eq!(paths, ["/oauth2/token"]);
     }
+}
+
+/// Of several domains of a pool discovery names one; whoever tells the domain means that one, and needs none in discovery.
+#[tokio::test]
+async fn the_domain_that_was_told_counts() {
+    let bench = bench(true).await;
+    bench.pool().faults().set(|behaviour| {
+        behaviour.discovery = Overrides::from([
+            ("authorization_endpoint", json!("http://127.0.0.1:1/oauth2/authorize")),
+            ("token_endpoint", Value::Null),
+            ("revocation_endpoint", Value::Null),
+        ]);
+    });
+    assert!(bench.login().await.is_ok());
+    assert!(bench.ours.facts().unwrap().revokes);
 }
 
 /// RT-03: a refresh brings no refresh token where Cognito does not rotate them, and another one where it does; then the old
