@@ -11,7 +11,7 @@ const FIRST_MIGRATION: &str = include_str!("../../../../migrations/0001-create-t
 #[tokio::test]
 async fn a_server_without_a_table_names_the_command_that_makes_it() -> anyhow::Result<()> {
     let installation = World::shared().await?.installation("no-table")?;
-    refuses(&installation, "the table no-table does not exist").await?;
+    refuses(&installation, "the table no-table in eu-west-1 does not exist").await?;
 
     let said = succeeded(&installation.migrate()?)?;
     ensure!(
