@@ -50,7 +50,7 @@ pub use issued::{OpenRequest, Origin};
 pub use keyring::{KeyMaterial, KeyName, Keyring, KeyringError, OpenError, Purpose};
 pub use network::{Nearness, Network};
 pub use observer::Observer;
-pub use pace::{MAX_INTERVAL, SLOW_DOWN_STEP};
+pub use pace::{MAX_INTERVAL, PollPace, SLOW_DOWN_STEP};
 pub use poll::PollOutcome;
 pub use service::{DeviceGrant, Ports, Settings};
 pub use start::{StartError, USER_CODE_COOL_DOWN};

@@ -1,10 +1,12 @@
-//! Who polls too fast: kept in this replica's memory, so that a poll that changes nothing writes nothing.
+//! Who polls too fast: judged by this replica's memory, so that a poll that changes nothing writes nothing, or by what all
+//! replicas have in the store.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::ids::RequestId;
+use crate::request::DeviceRequest;
 use crate::time::Timestamp;
 
 /// Seconds added by each `slow_down` (RFC 8628 section 3.5).
@@ -12,7 +14,16 @@ pub const SLOW_DOWN_STEP: u32 = 5;
 /// The interval grows no further than this, in seconds.
 pub const MAX_INTERVAL: u32 = 60;
 /// How much too early a poll may be: networks do not keep time.
-const TOLERANCE: Duration = Duration::from_secs(1);
+pub(crate) const TOLERANCE: Duration = Duration::from_secs(1);
+
+/// Where it is kept when a request was last polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollPace {
+    /// In each replica's memory: a poll that changes nothing writes nothing.
+    Memory,
+    /// In the store: all replicas see one pace, and a poll costs one write.
+    Shared,
+}
 
 /// Whether a poll keeps the pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,17 +41,37 @@ pub(crate) struct PaceBook {
     capacity: usize,
 }
 
+/// What one poll is judged by.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+pub(crate) struct Entry {
     /// The last poll that kept the pace, or when it was due if it came a little early. Counting from the due time keeps
     /// jitter from adding up.
-    counted_from: Timestamp,
-    interval: u32,
+    pub(crate) counted_from: Timestamp,
+    pub(crate) interval: u32,
 }
 
 impl Entry {
-    fn due(&self) -> Timestamp {
+    /// What the store has of `request`, as if it were first polled at `now` where it never was.
+    pub(crate) fn of(request: &DeviceRequest, now: Timestamp) -> Self {
+        Self { counted_from: request.counted_from.unwrap_or(now), interval: request.interval }
+    }
+
+    fn due(self) -> Timestamp {
         self.counted_from + Duration::from_secs(u64::from(self.interval))
+    }
+
+    /// Notes a poll at `now`, which may be `tolerance` too early.
+    ///
+    /// A poll that comes earlier raises the interval and leaves the reference time alone: moving both would lock a client
+    /// in that merely adds the five seconds it was asked for (TP-05).
+    pub(crate) fn note(&mut self, now: Timestamp, tolerance: Duration) -> Pace {
+        let due = self.due();
+        if now + tolerance >= due {
+            self.counted_from = now.max(due);
+            return Pace::Kept;
+        }
+        self.interval = (self.interval + SLOW_DOWN_STEP).min(MAX_INTERVAL.max(self.interval));
+        Pace::Broken(self.interval)
     }
 }
 
@@ -50,10 +81,7 @@ impl PaceBook {
         Self { entries: Mutex::default(), capacity }
     }
 
-    /// Notes a poll at `now` of a request whose stored interval is `interval` seconds.
-    ///
-    /// The first poll is free. A poll that comes too early raises the interval and leaves the reference time alone:
-    /// moving both would lock a client in that merely adds the five seconds it was asked for (TP-05).
+    /// Notes a poll at `now` of a request whose stored interval is `interval` seconds. The first poll is free.
     pub(crate) fn note(&self, id: &RequestId, interval: u32, now: Timestamp) -> Pace {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = entries.get_mut(id) else {
@@ -63,13 +91,14 @@ impl PaceBook {
         };
         // The stored interval may have been read before the last raise; it never falls.
         entry.interval = entry.interval.max(interval);
-        let due = entry.due();
-        if now + TOLERANCE >= due {
-            entry.counted_from = now.max(due);
-            return Pace::Kept;
-        }
-        entry.interval = (entry.interval + SLOW_DOWN_STEP).min(MAX_INTERVAL.max(entry.interval));
-        Pace::Broken(entry.interval)
+        entry.note(now, TOLERANCE)
+    }
+
+    /// Takes over what the store has of `id`.
+    pub(crate) fn learn(&self, id: &RequestId, entry: Entry, now: Timestamp) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut entries, self.capacity, now);
+        entries.insert(id.clone(), entry);
     }
 
     /// The interval that this replica knows for `id`, in seconds.

@@ -9,10 +9,10 @@ use crate::client::DeviceClient;
 use crate::dpop::{Proof, ProofError};
 use crate::ids::RequestId;
 use crate::network::Network;
-use crate::pace::Pace;
+use crate::pace::{Entry, Pace, PollPace, TOLERANCE};
 use crate::request::{DeviceRequest, Standing};
 use crate::service::DeviceGrant;
-use crate::store::{Consistency, Unavailable};
+use crate::store::{Consistency, TransitionError, Unavailable};
 use crate::time::Timestamp;
 
 /// What a poll is told.
@@ -37,7 +37,8 @@ pub enum PollOutcome {
 }
 
 impl DeviceGrant {
-    /// Answers a poll of an authenticated client. One read, and at most one write (a hand-over, or a pace that broke).
+    /// Answers a poll of an authenticated client. One read, and at most one write (a hand-over, or a pace that broke; with
+    /// [`PollPace::Shared`] also a pace that was kept).
     ///
     /// A tied request answers to the holder of its key alone. Whoever comes without a proof, or with one of another key,
     /// hears `invalid_grant` and leaves no trace (DP-02).
@@ -127,9 +128,11 @@ impl DeviceGrant {
     }
 
     async fn pending(&self, request: &DeviceRequest, now: Timestamp) -> PollOutcome {
-        let Pace::Broken(interval) = self.pace.note(&request.id, request.interval, now) else {
-            return PollOutcome::Pending;
+        let pace = match self.settings.poll_pace {
+            PollPace::Memory => self.pace.note(&request.id, request.interval, now),
+            PollPace::Shared => self.shared_pace(request, now).await,
         };
+        let Pace::Broken(interval) = pace else { return PollOutcome::Pending };
         if interval > request.interval
             && let Err(unavailable) = self.store.slow_down(&request.id, interval).await
         {
@@ -137,6 +140,35 @@ impl DeviceGrant {
             tracing::warn!(request = %request.id, error = %unavailable, "a slow_down was not stored");
         }
         PollOutcome::SlowDown(interval)
+    }
+
+    /// The pace over all replicas. A kept one is written, on condition that nobody has polled since the read, which may be
+    /// stale: so of polls at once one keeps it. Replicas' clocks differ by a little, which is no device's fault.
+    async fn shared_pace(&self, read: &DeviceRequest, now: Timestamp) -> Pace {
+        let tolerance = TOLERANCE + self.settings.clock_skew;
+        let mut newer = None;
+        // Whoever has lost to another poll or to a `slow_down` looks again; soon after that no pace is kept any more.
+        loop {
+            let request = newer.as_deref().unwrap_or(read);
+            let mut entry = Entry::of(request, now);
+            let pace = request.counted_from.map_or(Pace::Kept, |_| entry.note(now, tolerance));
+            if pace == Pace::Kept {
+                match self.store.count_from(request, entry.counted_from).await {
+                    Err(TransitionError::Conflict(there)) if there.is_waiting(now) => {
+                        newer = Some(there);
+                        continue;
+                    }
+                    Err(TransitionError::Unavailable(problem)) => {
+                        tracing::warn!(request = %request.id, error = %problem, "a poll was not counted");
+                        return self.pace.note(&request.id, request.interval, now);
+                    }
+                    // Counted; or decided meanwhile, and then the next poll hears of it.
+                    Ok(()) | Err(TransitionError::Conflict(_) | TransitionError::NotFound) => {}
+                }
+            }
+            self.pace.learn(&request.id, entry, now);
+            return pace;
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub struct DeviceRequest {
     pub expires_at: Timestamp,
     /// Seconds between polls at present; grows with each `slow_down`.
     pub interval: u32,
+    /// The poll that the next one is counted from, where the pace is kept in the store; `None` before the first.
+    pub counted_from: Option<Timestamp>,
     /// Where tokens will be put for the device.
     pub mailbox: MailboxKey,
     /// The key that the request is tied to: without it the device code is of no use (RFC 9449).
@@ -143,6 +145,17 @@ impl DeviceRequest {
             RequestState::Denied => Standing::Denied,
             RequestState::Cancelled => Standing::Expired,
         }
+    }
+
+    /// Whether polls at `now` are still told to wait.
+    pub(crate) fn is_waiting(&self, now: Timestamp) -> bool {
+        matches!(self.standing(now), Standing::Undecided | Standing::Abandoned)
+    }
+
+    /// Whether its polls are still told to wait, and are counted as `read` has it: what a store asks before it counts one.
+    pub fn has_pace_of(&self, read: &Self) -> bool {
+        let may_wait = matches!(self.state, RequestState::Pending | RequestState::Authorized(_));
+        may_wait && (self.interval, self.counted_from) == (read.interval, read.counted_from)
     }
 
     /// Whether the holder of `key` may have what the request brings.

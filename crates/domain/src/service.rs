@@ -18,7 +18,7 @@ use crate::keyring::Keyring;
 use crate::keys::KeyWatch;
 use crate::limits::{StartCounts, StartLimits};
 use crate::observer::Observer;
-use crate::pace::PaceBook;
+use crate::pace::{PaceBook, PollPace};
 use crate::pool::{PoolClient, UserPool};
 use crate::records::RecordStore;
 use crate::refreshes::Refreshes;
@@ -43,6 +43,8 @@ pub struct Settings {
     pub interval: u32,
     /// How a poll reads.
     pub poll_reads: Consistency,
+    /// Where it is kept when a request was last polled.
+    pub poll_pace: PollPace,
     /// Our own client at the pool: for signing people in, and for device clients without one of their own.
     pub service_client: PoolClient,
     /// Further parameters of every trip to the pool.

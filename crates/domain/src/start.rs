@@ -124,6 +124,7 @@ impl DeviceGrant {
             created_at: now,
             expires_at: now + client.lifetime.unwrap_or(self.settings.lifetime),
             interval: self.settings.interval,
+            counted_from: None,
             mailbox: MailboxKey::of(device_code),
             origin: Vec::new(),
             version: 1,

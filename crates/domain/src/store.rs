@@ -90,6 +90,11 @@ pub trait RequestStore: Send + Sync + 'static {
     /// nothing else (ST-04).
     async fn slow_down(&self, id: &RequestId, interval: u32) -> Result<(), Unavailable>;
 
+    /// Counts the polls of a request from `from` on if it is undecided and its pace (interval, and what is counted from) is
+    /// still as `read` has it. Touches nothing else. An uncertain write is not tried again: it could not be told from
+    /// another poll's.
+    async fn count_from(&self, read: &DeviceRequest, from: Timestamp) -> Result<(), TransitionError>;
+
     /// Marks what is good once as used. False if it was used before, by whichever replica (CB-01, CA-13). `forget_at` is
     /// when the mark may go.
     async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable>;

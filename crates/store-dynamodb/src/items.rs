@@ -62,7 +62,14 @@ pub(crate) fn encode(request: &DeviceRequest) -> Item {
     ];
     let of_state = encode_state(&request.state).into_iter().filter_map(|(name, value)| Some((name, value?)));
     let key = request.dpop_jkt.as_ref().map(|key| ("jkt", text(key.as_str())));
-    fixed.into_iter().chain(key).chain(of_state).map(|(name, value)| (name.to_owned(), value)).collect()
+    let counted = request.counted_from.map(|from| ("counted", moment(from)));
+    fixed
+        .into_iter()
+        .chain(key)
+        .chain(counted)
+        .chain(of_state)
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 pub(crate) fn spent(attempts: &[AttemptId]) -> AttributeValue {
@@ -107,6 +114,7 @@ pub(crate) fn decode(table: &str, id: &RequestId, item: &Item) -> Result<DeviceR
         created_at: item.moment("created")?,
         expires_at: item.moment("expires")?,
         interval: item.number("interval")?,
+        counted_from: item.optional_moment("counted")?,
         mailbox: item.mailbox("mailbox")?,
         dpop_jkt: item.optional_text("jkt")?.map(KeyThumbprint::from_stored),
         origin: item.bytes("origin")?,
@@ -166,6 +174,10 @@ impl Attributes<'_> {
 
     pub(crate) fn moment(&self, name: &'static str) -> Result<Timestamp, Broken> {
         self.number(name).map(Timestamp::from_millis)
+    }
+
+    fn optional_moment(&self, name: &'static str) -> Result<Option<Timestamp>, Broken> {
+        self.item.contains_key(name).then(|| self.moment(name)).transpose()
     }
 
     pub(crate) fn broken(&self, attribute: &'static str) -> Broken {

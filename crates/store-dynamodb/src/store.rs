@@ -11,7 +11,9 @@ use device_grant_domain::store::{
 use device_grant_domain::{CounterKey, OnceKey, RequestId, SystemEntropy, Timestamp, UserCodeKey, bytes};
 
 use crate::DynamoDbConfig;
-use crate::items::{Item, counter_key, decode, encode, encode_state, number, request_key, spent, text, ttl};
+use crate::items::{
+    Item, counter_key, decode, encode, encode_state, moment, number, request_key, spent, text, ttl,
+};
 use crate::schema;
 use crate::table::{Change, Table, Written};
 use crate::user_codes;
@@ -106,6 +108,35 @@ impl RequestStore for DynamoDbStore {
         };
         self.table.update(&request_key(id), change).await?;
         Ok(())
+    }
+
+    async fn count_from(&self, read: &DeviceRequest, from: Timestamp) -> Result<(), TransitionError> {
+        let counted = match read.counted_from {
+            Some(_) => "#counted = :counted",
+            None => "attribute_not_exists(#counted)",
+        };
+        let values = [
+            ("from", moment(from)),
+            ("interval", number(read.interval)),
+            ("pending", text(StateName::Pending.as_str())),
+            ("authorized", text(StateName::Authorized.as_str())),
+        ];
+        let change = Change {
+            expression: "SET #counted = :from",
+            condition: &format!("#state IN (:pending, :authorized) AND #interval = :interval AND {counted}"),
+            values: values
+                .into_iter()
+                .chain(read.counted_from.map(|from| ("counted", moment(from))))
+                .collect(),
+            repeatable: false,
+        };
+        match self.table.update(&request_key(&read.id), change).await? {
+            Written::Done => Ok(()),
+            Written::Refused(None) => Err(TransitionError::NotFound),
+            Written::Refused(Some(item)) => {
+                Err(TransitionError::Conflict(Box::new(self.decode(&read.id, &item)?)))
+            }
+        }
     }
 
     async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {

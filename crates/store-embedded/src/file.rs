@@ -114,6 +114,23 @@ impl RequestStore for EmbeddedStore {
         Ok(done.await?)
     }
 
+    async fn count_from(&self, read: &DeviceRequest, from: Timestamp) -> Result<(), TransitionError> {
+        let read = read.clone();
+        let outcome = self.writer.call(move |connection| {
+            let Some(present) = rows::load(connection, &read.id)? else {
+                return Ok(Err(TransitionError::NotFound));
+            };
+            if !present.has_pace_of(&read) {
+                return Ok(Err(TransitionError::Conflict(Box::new(present))));
+            }
+            let mut count =
+                connection.prepare_cached("UPDATE requests SET counted_from = ?2 WHERE id = ?1")?;
+            count.execute(params![read.id.as_str(), millis(from)])?;
+            Ok(Ok(()))
+        });
+        outcome.await.map_err(Unavailable::from)?
+    }
+
     async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {
         let key = key.clone();
         let spent = self.writer.call(move |connection| {

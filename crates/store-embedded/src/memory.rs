@@ -110,6 +110,16 @@ impl RequestStore for MemoryStore {
         Ok(())
     }
 
+    async fn count_from(&self, read: &DeviceRequest, from: Timestamp) -> Result<(), TransitionError> {
+        let mut tables = self.lock();
+        let present = tables.requests.get_mut(&read.id).ok_or(TransitionError::NotFound)?;
+        if !present.has_pace_of(read) {
+            return Err(TransitionError::Conflict(Box::new(present.clone())));
+        }
+        present.counted_from = Some(from);
+        Ok(())
+    }
+
     async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {
         let mut tables = self.lock();
         let unspent = !tables.spent.contains_key(key);

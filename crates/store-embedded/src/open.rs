@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002-spent.sql"),
     include_str!("../migrations/0003-dpop.sql"),
     include_str!("../migrations/0004-records.sql"),
+    include_str!("../migrations/0005-pace.sql"),
 ];
 
 /// How long to wait for another program (a backup, say) that has the file locked for a moment.

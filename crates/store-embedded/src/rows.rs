@@ -19,10 +19,10 @@ pub(crate) fn load(connection: &Connection, id: &RequestId) -> Result<Option<Dev
 pub(crate) fn save(connection: &Connection, request: &DeviceRequest) -> Result<(), Fault> {
     let spent: Vec<_> = request.spent.iter().map(AttemptId::as_str).collect();
     let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO requests (id, client, asked_scope, scope, created_at, expires_at, interval, mailbox,
-             dpop_jkt, origin, version, op, fence, spent, state, attempt, until, approved_at, payload, forget_at)
-         VALUES (:id, :client, :asked_scope, :scope, :created_at, :expires_at, :interval, :mailbox,
-             :dpop_jkt, :origin, :version, :op, :fence, :spent, :state, :attempt, :until, :approved_at, :payload, :forget_at)",
+        "INSERT OR REPLACE INTO requests (id, client, asked_scope, scope, created_at, expires_at, interval, counted_from,
+             mailbox, dpop_jkt, origin, version, op, fence, spent, state, attempt, until, approved_at, payload, forget_at)
+         VALUES (:id, :client, :asked_scope, :scope, :created_at, :expires_at, :interval, :counted_from,
+             :mailbox, :dpop_jkt, :origin, :version, :op, :fence, :spent, :state, :attempt, :until, :approved_at, :payload, :forget_at)",
     )?;
     let parts = Parts::of(&request.state);
     statement.execute(named_params! {
@@ -33,6 +33,7 @@ pub(crate) fn save(connection: &Connection, request: &DeviceRequest) -> Result<(
         ":created_at": millis(request.created_at),
         ":expires_at": millis(request.expires_at),
         ":interval": request.interval,
+        ":counted_from": request.counted_from.map(millis),
         ":mailbox": request.mailbox.as_bytes(),
         ":dpop_jkt": request.dpop_jkt.as_ref().map(KeyThumbprint::as_str),
         ":origin": request.origin,
@@ -102,6 +103,7 @@ fn decode(row: &Row<'_>, id: &RequestId) -> Result<DeviceRequest, Fault> {
         created_at: row.moment("created_at")?,
         expires_at: row.moment("expires_at")?,
         interval: row.read("interval")?,
+        counted_from: row.optional_moment("counted_from")?,
         mailbox: MailboxKey::from_bytes(row.read("mailbox")?),
         dpop_jkt: row.read::<Option<String>>("dpop_jkt")?.map(KeyThumbprint::from_stored),
         origin: row.read("origin")?,
@@ -159,6 +161,10 @@ impl Columns<'_> {
 
     fn moment(&self, column: &'static str) -> Result<Timestamp, Fault> {
         self.parse(column, unsigned).map(Timestamp::from_millis)
+    }
+
+    fn optional_moment(&self, column: &'static str) -> Result<Option<Timestamp>, Fault> {
+        self.read::<Option<i64>>(column)?.map(|_| self.moment(column)).transpose()
     }
 
     fn broken(&self, column: &'static str) -> Fault {

@@ -23,6 +23,8 @@ pub enum Call {
     Transition,
     /// [`RequestStore::slow_down`].
     SlowDown,
+    /// [`RequestStore::count_from`].
+    CountFrom,
     /// [`RequestStore::spend`].
     Spend,
     /// [`RequestStore::reserve`].
@@ -187,6 +189,10 @@ impl RequestStore for FaultyStore {
 
     async fn slow_down(&self, id: &RequestId, interval: u32) -> Result<(), Unavailable> {
         self.run(Call::SlowDown, self.inner.slow_down(id, interval)).await
+    }
+
+    async fn count_from(&self, read: &DeviceRequest, from: Timestamp) -> Result<(), TransitionError> {
+        self.run(Call::CountFrom, self.inner.count_from(read, from)).await
     }
 
     async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {

@@ -7,7 +7,7 @@ use device_grant_domain::dpop::DpopSettings;
 use device_grant_domain::limits::StartLimits;
 use device_grant_domain::pool::PoolClient;
 use device_grant_domain::store::Consistency;
-use device_grant_domain::{GuessLimits, Settings};
+use device_grant_domain::{GuessLimits, PollPace, Settings};
 
 /// The settings of a service at `public_url`, with limits that no honest test meets.
 ///
@@ -21,6 +21,7 @@ pub fn settings(public_url: &str, service_client: PoolClient) -> Settings {
         lifetime: Duration::from_mins(30),
         interval: 5,
         poll_reads: Consistency::Eventual,
+        poll_pace: PollPace::Memory,
         service_client,
         authorize_params: Vec::new(),
         guess_limits: GuessLimits {

@@ -115,6 +115,7 @@ impl Stored {
             created_at: at(0),
             expires_at: at(LIFE),
             interval: 0,
+            counted_from: None,
             mailbox: MailboxKey::from_bytes([0; 32]),
             dpop_jkt: None,
             origin: Vec::new(),

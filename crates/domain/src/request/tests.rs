@@ -25,6 +25,7 @@ fn pending() -> DeviceRequest {
         created_at: START,
         expires_at: START + LIFE,
         interval: 5,
+        counted_from: None,
         mailbox: MailboxKey::of(&code),
         origin: Vec::new(),
         version: 1,

@@ -7,7 +7,7 @@ use device_grant_aws::AppClient;
 use secrecy::ExposeSecret as _;
 
 use super::environment::{self, Environment};
-use super::keys::{self, CLIENT, KEYS, Kind, LATER, POLICIES};
+use super::keys::{self, CLIENT, KEYS, Kind, POLICIES};
 use super::problem::{Problem, Problems};
 use super::value::{self, Data, Place, Table, Value};
 
@@ -328,10 +328,6 @@ fn mismatch(kind: Kind, value: &Value) -> Option<String> {
 }
 
 fn unknown(path: &str, shown: &str, value: &Value) -> Problem {
-    if let Some((_, instead)) = LATER.iter().find(|(later, _)| *later == path) {
-        let found = "what this version does not have yet";
-        return Problem::new(value.place.clone(), shown, found, *instead);
-    }
     Problem::new(value.place.clone(), shown, "an unknown key", nearest(path))
 }
 

@@ -122,10 +122,6 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-/// Names that are known but that this version does nothing with yet, and what to do until then.
-pub(crate) const LATER: &[(&str, &str)] =
-    &[("polls.poll_pace", "no such key: each replica watches the pace in its own memory")];
-
 /// Every setting, in the order of the reference.
 #[rustfmt::skip]
 pub(crate) const KEYS: &[Key] = &[
@@ -196,6 +192,8 @@ pub(crate) const KEYS: &[Key] = &[
         .sample("RESULT_TOKEN_SET"),
     Key::new("polls.poll_reads", Kind::OneOf(&["eventual", "consistent"], &[]), "How a poll reads. Terminal answers rest on consistent reads in any case; `consistent` doubles the price of a poll and shows an approval a moment sooner.")
         .text("eventual"),
+    Key::new("polls.poll_pace", Kind::OneOf(&["memory", "shared"], &[]), "Where it is kept when a request was last polled. `memory`: in each replica, so that a poll that changes nothing writes nothing; N replicas tolerate N times the pace. `shared`: in the store, so that all replicas see one pace; each poll costs one write.")
+        .text("memory"),
     Key::new("polls.on_store_failure", Kind::OneOf(&["slow_down", "503"], &[]), "What a poll hears while the store is away. Strict clients give up at a 503.")
         .text("slow_down"),
     Key::new("web.service_name", Kind::Text, "What people read at the top of each page.").text("Device login"),

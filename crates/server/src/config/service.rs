@@ -9,7 +9,7 @@ use device_grant_domain::dpop::DpopSettings;
 use device_grant_domain::limits::StartLimits;
 use device_grant_domain::pool::{PoolClient, PoolSecret};
 use device_grant_domain::store::Consistency;
-use device_grant_domain::{GuessLimits, Settings as DomainSettings};
+use device_grant_domain::{GuessLimits, PollPace, Settings as DomainSettings};
 use device_grant_protocol::AuthMethod;
 use device_grant_upstream::{Manner, OidcPoolConfig};
 use device_grant_web::{OnStoreFailure, SessionLimits, SignIn, WebConfig};
@@ -62,6 +62,7 @@ pub(super) fn build(
         lifetime: seconds(service, "codes.lifetime_s"),
         interval: service.whole("codes.interval_s")?,
         poll_reads: poll_reads(service),
+        poll_pace: poll_pace(service),
         service_client,
         authorize_params,
         guess_limits: guess_limits(service)?,
@@ -106,6 +107,13 @@ fn poll_reads(service: &Settings) -> Consistency {
     match service.text("polls.poll_reads") {
         Some("consistent") => Consistency::Strong,
         _ => Consistency::Eventual,
+    }
+}
+
+fn poll_pace(service: &Settings) -> PollPace {
+    match service.text("polls.poll_pace") {
+        Some("shared") => PollPace::Shared,
+        _ => PollPace::Memory,
     }
 }
 

@@ -179,6 +179,10 @@ impl RequestStore for Measured<dyn RequestStore> {
         self.calls.note("slow_down", self.inner.slow_down(id, interval)).await
     }
 
+    async fn count_from(&self, read: &DeviceRequest, from: Timestamp) -> Result<(), TransitionError> {
+        self.calls.note("count_from", self.inner.count_from(read, from)).await
+    }
+
     async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {
         self.calls.note("spend", self.inner.spend(key, forget_at)).await
     }

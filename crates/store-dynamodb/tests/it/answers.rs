@@ -114,6 +114,20 @@ async fn slowing_down_survives_a_lost_answer() {
     assert_eq!(present, Some(DeviceRequest { interval: 10, ..request }));
 }
 
+/// TP-05: a poll whose count was answered into the void is not counted again: its second count could not be told from
+/// another poll's, and the device would be slowed down for our lost answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn counting_a_poll_is_not_repeated() {
+    let (direct, config) = new_store().await;
+    let proxy = Proxy::before(&config).await;
+    let store = proxy.store(&config).await;
+    let request = pending(&direct).await;
+    proxy.spoil(Spoil::LoseAnswer, "R#", 1);
+    let outcome = store.count_from(&request, START + LEASE).await;
+    assert!(matches!(outcome, Err(TransitionError::Unavailable(_))), "{outcome:?}");
+    assert_eq!(proxy.taken().len(), 1);
+}
+
 /// ST-12: throttling leads to a few attempts, then to an honest "unavailable", and to full recovery.
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_is_retried_a_few_times() {

@@ -25,6 +25,19 @@ async fn a_poll_costs_half_a_read_unit() {
     }
 }
 
+/// TP-03: where replicas share the pace a poll costs one write unit more: the item stays under 1 kB.
+#[tokio::test(flavor = "multi_thread")]
+async fn counting_a_poll_costs_one_write_unit() {
+    let (direct, config) = new_store().await;
+    let proxy = Proxy::before(&config).await;
+    let store = proxy.store(&config).await;
+    let request = pending(&direct).await;
+    store.count_from(&request, START).await.unwrap();
+    let calls = proxy.taken();
+    assert_eq!(calls.iter().map(|call| call.operation.as_str()).collect::<Vec<_>>(), ["UpdateItem"]);
+    assert_eq!(units(&calls[0]), json!(1.0));
+}
+
 /// ST-13: a new request is two writes of one unit each: a pending item stays under 1 kB, also a rich one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pending_item_stays_under_a_kilobyte() {

@@ -66,7 +66,7 @@ async fn an_older_file_is_brought_up_to_date() {
     store.check().await.unwrap();
     assert!(!store.spend(&OnceKey::attempt(&trip), START).await.unwrap());
     let request = store.load(&RequestId::from_stored("R"), Consistency::Strong).await.unwrap().unwrap();
-    assert_eq!((request.mailbox, request.dpop_jkt), (mailbox, None));
+    assert_eq!((request.mailbox, request.dpop_jkt, request.counted_from), (mailbox, None, None));
 }
 
 /// Two owners of one file are refused, also under another name of it.

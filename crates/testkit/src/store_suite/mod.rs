@@ -97,6 +97,12 @@ macro_rules! store_suite {
             /// ST-04: raising the interval overwrites nothing, and nothing once the request is decided.
             fn slowing_down_touches_nothing_else();
 
+            /// TP-03, ST-04: a poll is counted if no other was, and that overwrites nothing.
+            fn a_poll_is_counted_where_the_pace_still_stands();
+
+            /// TP-03: of polls at once one is counted.
+            fn one_of_many_polls_is_counted();
+
             /// ST-13: large token sets fit, and leave the store at hand-over.
             fn a_large_token_set_fits_until_it_is_handed_over();
             fn a_token_set_with_a_window_stays();

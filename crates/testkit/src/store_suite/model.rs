@@ -69,7 +69,8 @@ impl Run {
             _ if self.seen.is_empty() => self.create().await,
             0..=2 => self.create().await,
             3..=4 => self.find().await,
-            5..=6 => self.slow_down().await,
+            5 => self.slow_down().await,
+            6 => self.count_poll().await,
             7 => self.spend().await,
             8..=9 => self.count().await,
             _ => self.transition().await,
@@ -113,6 +114,23 @@ impl Run {
         Step { operation: format!("slow {id} down to {interval}"), outcome }
     }
 
+    /// A poll that has read any version seen so far, or what stands there.
+    async fn count_poll(&mut self) -> Step {
+        let mut read = pick(&mut self.random, &self.seen);
+        if self.random.random_bool(0.6) {
+            let present = self.stores[1].load(&read.id, Consistency::Strong).await;
+            read = present.expect("the oracle answers").expect("nothing was swept");
+        }
+        let now = self.now;
+        let outcome = self
+            .both(async |store| {
+                let told = told(store.count_from(&read, now).await);
+                format!("{told}: {:?}", store.load(&read.id, Consistency::Strong).await)
+            })
+            .await;
+        Step { operation: format!("count {} from {now}", read.id), outcome }
+    }
+
     async fn spend(&mut self) -> Step {
         let key = OnceKey::attempt(&pick(&mut self.random, &self.attempts));
         let forget_at = self.now + Duration::from_hours(1);
@@ -149,7 +167,7 @@ impl Run {
                 .await;
             return Step { operation: format!("load {}", from.id), outcome };
         };
-        let outcome = self.both(async |store| told_of_transition(&*store, &next).await).await;
+        let outcome = self.both(async |store| told(store.transition(&next).await)).await;
         if outcome.1 == "written" && !repeated {
             let present = self.stores[1].load(&next.id, Consistency::Strong).await;
             self.seen.extend(present.expect("the oracle answers"));
@@ -188,8 +206,8 @@ async fn told_of_create(store: &dyn RequestStore, new: &NewRequest, now: Timesta
     }
 }
 
-async fn told_of_transition(store: &dyn RequestStore, transition: &Transition) -> String {
-    match store.transition(transition).await {
+fn told(outcome: Result<(), TransitionError>) -> String {
+    match outcome {
         Ok(()) => "written".to_owned(),
         Err(TransitionError::Conflict(present)) => format!("conflict with {present:?}"),
         Err(TransitionError::NotFound) => "not found".to_owned(),

@@ -1,6 +1,7 @@
 //! Many writers at the same moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use device_grant_domain::request::{DeviceRequest, RequestState, StateName, Transition};
 use device_grant_domain::store::TransitionError;
@@ -67,6 +68,30 @@ pub async fn slowing_down_never_spoils_an_approval(store: Store) {
         assert!((5..26).contains(&present.interval));
         request = commit(&*store, &request, request.redeem(START, op())).await;
         assert_eq!(stored(&*store, &request.id).await.state, RequestState::Redeemed(None));
+    }
+}
+
+/// Of polls at once, all counted from different moments, one is counted, and the others are told.
+pub async fn one_of_many_polls_is_counted(store: Store) {
+    for _ in 0..4 {
+        let request = pending(&*store).await;
+        let mut polls = JoinSet::new();
+        for ms in 0..12 {
+            let (store, request) = (Arc::clone(&store), request.clone());
+            let from = START + Duration::from_millis(5000 + ms);
+            polls.spawn(async move { store.count_from(&request, from).await.map(|()| from) });
+        }
+        let (mut counted, mut told) = (Vec::new(), Vec::new());
+        for outcome in polls.join_all().await {
+            match outcome {
+                Ok(from) => counted.push(from),
+                Err(TransitionError::Conflict(present)) => told.push(*present),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(counted.len(), 1);
+        let present = DeviceRequest { counted_from: Some(counted[0]), ..request };
+        assert!(told.iter().all(|there| *there == present), "a loser was told something else");
     }
 }
 

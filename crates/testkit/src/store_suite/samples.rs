@@ -58,6 +58,7 @@ pub fn new_request() -> NewRequest {
         created_at: START,
         expires_at: START + LIFE,
         interval: 5,
+        counted_from: Some(START),
         mailbox: MailboxKey::of(&code),
         dpop_jkt: Some(KeyThumbprint::from_stored(unique("thumbprint"))),
         origin: (0..180).collect(),

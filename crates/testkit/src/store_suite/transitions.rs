@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use device_grant_domain::RequestId;
 use device_grant_domain::request::{DeviceRequest, Redelivery, RequestState, StateName, Transition};
-use device_grant_domain::store::{Consistency, TransitionError};
+use device_grant_domain::store::{Consistency, RequestStore, TransitionError};
 
 use super::samples::{
     LEASE, START, approved, attempt, authorized, commit, denied, new_request, op, pending, redeemed,
@@ -112,6 +112,39 @@ pub async fn slowing_down_touches_nothing_else(store: Store) {
     let unknown = RequestId::from_stored("unknown");
     store.slow_down(&unknown, 60).await.expect("the store answers");
     assert_eq!(store.load(&unknown, Consistency::Strong).await.expect("an answer"), None);
+}
+
+/// A poll is counted if the request is undecided and its pace is as the poll has read it; that changes nothing else.
+pub async fn a_poll_is_counted_where_the_pace_still_stands(store: Store) {
+    let mut unpolled = new_request();
+    unpolled.request.counted_from = None;
+    store.create(&unpolled, START).await.expect("the code is free");
+    let later = |seconds| START + Duration::from_secs(seconds);
+    for read in [unpolled.request, pending(&*store).await, authorized(&*store).await] {
+        store.count_from(&read, later(5)).await.expect("nothing stands in the way");
+        let counted = DeviceRequest { counted_from: Some(later(5)), ..read.clone() };
+        assert_eq!(stored(&*store, &read.id).await, counted);
+        is_not_counted(&*store, &read, &counted).await;
+        store.slow_down(&read.id, 10).await.expect("the store answers");
+        let slower = DeviceRequest { interval: 10, ..counted.clone() };
+        is_not_counted(&*store, &counted, &slower).await;
+        store.count_from(&slower, later(15)).await.expect("nothing stands in the way");
+        let counted = DeviceRequest { counted_from: Some(later(15)), ..slower };
+        assert_eq!(stored(&*store, &read.id).await, counted);
+    }
+    for decided in [approved(&*store, b"tokens".to_vec()).await, denied(&*store).await] {
+        is_not_counted(&*store, &decided, &decided).await;
+    }
+    let unknown = store.count_from(&new_request().request, START).await;
+    assert!(matches!(unknown, Err(TransitionError::NotFound)), "{unknown:?}");
+}
+
+async fn is_not_counted(store: &dyn RequestStore, read: &DeviceRequest, present: &DeviceRequest) {
+    match store.count_from(read, START + Duration::from_secs(99)).await {
+        Err(TransitionError::Conflict(there)) => assert_eq!(*there, *present),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(stored(store, &read.id).await, *present);
 }
 
 /// A token set of 200 kB fits, and it is gone from the store once it is handed over.

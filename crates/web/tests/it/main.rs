@@ -21,6 +21,7 @@ mod keys;
 mod load;
 mod logged;
 mod metadata;
+mod pace;
 mod policies;
 mod poll;
 mod pool_calls;

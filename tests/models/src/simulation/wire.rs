@@ -180,6 +180,18 @@ impl RequestStore for StoreLink {
         .await
     }
 
+    async fn count_from(&self, read: &DeviceRequest, from: Timestamp) -> Result<(), TransitionError> {
+        self.call(|store, _| {
+            let read = read.clone();
+            async move {
+                store.memory.count_from(&read, from).await?;
+                store.note(&read.id).await;
+                Ok(())
+            }
+        })
+        .await
+    }
+
     async fn spend(&self, key: &OnceKey, forget_at: Timestamp) -> Result<bool, Unavailable> {
         self.call(|store, _| {
             let key = key.clone();
