@@ -12,6 +12,9 @@ use clap::{Args, ValueEnum};
 
 use crate::{command, parts, rows};
 
+/// The binary as it is built for AWS Lambda.
+const LAMBDA: &str = "-p device-grant --features lambda";
+
 /// Which stages run, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -160,6 +163,7 @@ impl Stage {
             Self::Parts => parts::fetch(),
             Self::Fmt => cargo("fmt --all --check"),
             Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings")
+                .and_then(|()| cargo(&format!("clippy {LAMBDA} --all-targets --locked -- -D warnings")))
                 // The fuzz targets are a workspace of their own: what they call must still be there.
                 .and_then(|()| cargo("check --manifest-path fuzz/Cargo.toml --locked")),
             Self::Tree => tree::check(),
@@ -168,7 +172,8 @@ impl Stage {
             Self::Book => book::check(),
             Self::Units => cargo(
                 "test --workspace --locked --exclude chaos --exclude deploy-tests --exclude e2e --exclude interop --exclude models --exclude device-grant-store-dynamodb",
-            ),
+            )
+            .and_then(|()| cargo(&format!("test {LAMBDA} --locked lambda"))),
             Self::Stores => cargo("test --locked -p device-grant-store-dynamodb"),
             Self::Release => build_release(),
             Self::Models => cargo("test --release --locked -p models"),

@@ -1,13 +1,12 @@
 //! Secrets of pool clients that AWS Secrets Manager keeps.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use device_grant_aws::{AwsProblem, Connection, Secrets};
-use device_grant_domain::DeviceGrant;
 use device_grant_domain::client::{Clients, PoolBinding};
 use device_grant_domain::pool::{PoolClient, PoolSecret};
+use device_grant_domain::{Clock as _, DeviceGrant, SystemClock, Timestamp};
 use device_grant_protocol::ClientSecret;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -15,9 +14,9 @@ use serde_json::Value;
 use crate::config::region_of;
 
 /// How often a server looks whether one is missing or was refused.
-const PERIOD: Duration = Duration::from_secs(5);
-/// After so many looks all are read again: five minutes.
-const REST: u64 = 60;
+pub(crate) const PERIOD: Duration = Duration::from_secs(5);
+/// How long what is good is not read again.
+const REST: Duration = Duration::from_mins(5);
 const READ: &str = "secretsmanager:GetSecretValue";
 const MEMBER: &str = "client_secret";
 
@@ -26,12 +25,14 @@ pub(crate) struct PoolSecrets {
     /// Where a secret is that is named without its ARN.
     region: Option<String>,
     managers: HashMap<Option<String>, Secrets>,
+    /// When all are read again.
+    all_at: Timestamp,
 }
 
 impl PoolSecrets {
     /// Those in `region`, unless their names say otherwise.
     pub(crate) fn new(region: Option<String>) -> Self {
-        Self { region, managers: HashMap::new() }
+        Self { region, managers: HashMap::new(), all_at: SystemClock.now() + REST }
     }
 
     /// Reads the secrets that are kept elsewhere and not known yet, and says how many those were.
@@ -48,19 +49,20 @@ impl PoolSecrets {
         Ok(missing.len())
     }
 
-    /// Keeps them as they are there; never returns.
-    pub(crate) async fn keep_fresh(mut self, service: Arc<DeviceGrant>) {
-        let mut ticks = tokio::time::interval(PERIOD);
-        for look in 1_u64.. {
-            ticks.tick().await;
-            for secret in kept_elsewhere(&service.settings.service_client, &service.clients) {
-                // Asked for each, so that none waits for the next look.
-                let was_refused = secret.was_refused();
-                if (was_refused || secret.present().is_none() || look % REST == 0)
-                    && let Err(problem) = self.read(&secret).await
-                {
-                    tracing::error!("the secret of a pool client stays as it was: {problem}");
-                }
+    /// Reads those that are missing or were refused, and at times all. To be called every [`PERIOD`].
+    pub(crate) async fn look(&mut self, service: &DeviceGrant) {
+        let now = SystemClock.now();
+        let all = now >= self.all_at;
+        if all {
+            self.all_at = now + REST;
+        }
+        for secret in kept_elsewhere(&service.settings.service_client, &service.clients) {
+            // Asked for each, so that none waits for the next look.
+            let was_refused = secret.was_refused();
+            if (was_refused || secret.present().is_none() || all)
+                && let Err(problem) = self.read(&secret).await
+            {
+                tracing::error!("the secret of a pool client stays as it was: {problem}");
             }
         }
     }

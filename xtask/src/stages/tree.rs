@@ -18,7 +18,18 @@ const BANNED: [(&str, &str); 6] = [
 pub(super) fn check() -> anyhow::Result<()> {
     let tree = command::output(
         "cargo",
-        ["tree", "--workspace", "--locked", "-e", "all", "--prefix", "none", "--format", "{p}"],
+        [
+            "tree",
+            "--workspace",
+            "--all-features",
+            "--locked",
+            "-e",
+            "all",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ],
     )?;
     let mut found = Vec::new();
     for (name, version) in BANNED {
@@ -26,7 +37,7 @@ pub(super) fn check() -> anyhow::Result<()> {
         if let Some(line) = tree.lines().find(|line| line.starts_with(&wanted)) {
             let exact = line.split(' ').take(2).collect::<Vec<_>>().join("@").replace("@v", "@");
             eprintln!("{exact} is built, because of:");
-            let why = ["tree", "--workspace", "--locked", "-e", "all", "-i", &exact];
+            let why = ["tree", "--workspace", "--all-features", "--locked", "-e", "all", "-i", &exact];
             eprintln!("{}", command::output("cargo", why)?);
             found.push(exact);
         }

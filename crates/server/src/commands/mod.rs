@@ -1,11 +1,14 @@
 //! The commands, one file each.
 
+mod chores;
 pub(crate) mod client;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod key;
+#[cfg(feature = "lambda")]
+mod lambda;
 pub(crate) mod login;
 pub(crate) mod migrate;
 mod replica;

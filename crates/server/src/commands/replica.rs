@@ -4,33 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::Router;
 use device_grant_domain::client::{DeviceClient, PoolBinding};
-use device_grant_domain::keys::KEYS_PERIOD;
 use device_grant_domain::pool::PoolFacts;
 use device_grant_domain::store::StoreProblem;
-use device_grant_domain::{Clock, DeviceGrant, KeyMaterial, SystemClock, SystemEntropy, TALLY_PERIOD, bytes};
+use device_grant_domain::{DeviceGrant, KeyMaterial, SystemEntropy, bytes};
 use device_grant_upstream::OidcPool;
 use device_grant_web::{Health, Load, SignIn, WebConfig, router};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::chores::{
+    self, Chore, Chores, STORE_CHECK, ShareTally, Sweep, TendKeys, WatchClients, WatchPool, WatchPoolSecrets,
+    WatchStore, note,
+};
 use crate::config::{Config, Network};
 use crate::keyring_home::KeyringHome;
 use crate::listen::Connections;
 use crate::metrics::{Metrics, ReplicaState};
 use crate::pool_secrets::PoolSecrets;
-use crate::registered::{self, Registered};
+use crate::registered::Registered;
 use crate::wiring::{self, Store};
 use crate::{files, listen};
 
-const STORE_CHECK: Duration = Duration::from_secs(10);
-const POOL_LOOK: Duration = Duration::from_secs(5);
 /// What is still under way when the last connection has ended. Orchestrators kill after half a minute in all; a cut-off
 /// exchange is taken over by its device's next poll.
 const LAST_TASKS: Duration = Duration::from_secs(3);
 /// Scrapers are few.
 const METRICS_CONNECTIONS: usize = 32;
-const SWEEP: Duration = Duration::from_mins(1);
 
 /// Everything that serves.
 pub(super) struct Replica {
@@ -104,8 +105,7 @@ impl Replica {
         );
         let load = Arc::new(Load::new(network.requests_at_once));
         let connections = Connections::new(network.max_connections);
-        let router = router(Arc::clone(service), Arc::clone(&health), Arc::clone(&load), self.web.clone());
-        let router = self.metrics.watch(router);
+        let router = self.router(&health, &load);
         if let Some(listen) = &network.metrics_listen {
             let state = ReplicaState {
                 service: Arc::clone(service),
@@ -145,40 +145,50 @@ impl Replica {
         Ok(())
     }
 
-    /// Work that never ends. The store is looked at once before anybody is served.
+    /// Every endpoint, counted.
+    pub(super) fn router(&self, health: &Arc<Health>, load: &Arc<Load>) -> Router {
+        let (service, health, load) = (Arc::clone(&self.service), Arc::clone(health), Arc::clone(load));
+        self.metrics.watch(router(service, health, load, self.web.clone()))
+    }
+
+    /// Work that never ends.
     async fn background(&mut self, health: &Arc<Health>) -> anyhow::Result<JoinSet<()>> {
-        let (registered, pool_secrets) = (self.registered.take(), self.pool_secrets.take());
-        let (service, pool, store) = (&self.service, &self.pool, &self.store);
+        let mut background = JoinSet::new();
+        for (first, chore) in self.chores(health).await? {
+            background.spawn(chores::forever(first, chore));
+        }
+        let pool = Arc::clone(&self.pool);
+        background.spawn(async move { pool.keep_fresh().await });
+        Ok(background)
+    }
+
+    /// What is to be done beside the requests, and how soon at first; the pool's documents are kept fresh elsewhere. The
+    /// store is looked at once before anybody is served.
+    pub(super) async fn chores(&mut self, health: &Arc<Health>) -> anyhow::Result<Chores> {
+        let (service, store) = (Arc::clone(&self.service), Arc::clone(&self.store));
         let first = service.store.check().await;
         if let Err(problem @ (StoreProblem::Missing { .. } | StoreProblem::Schema { .. })) = first {
             return Err(problem.into());
         }
         let good = note(health, first, true);
-        let mut background = JoinSet::new();
-        background.spawn(watch_store(Arc::clone(service), Arc::clone(health), good));
-        background.spawn(tend_keys(Arc::clone(service), self.id.clone(), Arc::clone(&self.home)));
-        if let Some(mut registered) = registered {
+        let watch = WatchStore { service: Arc::clone(&service), health: Arc::clone(health), good };
+        let mut chores: Chores = vec![(STORE_CHECK, Box::new(watch))];
+        let mut at_once = |chore: Box<dyn Chore>| chores.push((Duration::ZERO, chore));
+        at_once(Box::new(TendKeys::new(Arc::clone(&service), self.id.clone(), Arc::clone(&self.home))));
+        if let Some(mut registered) = self.registered.take() {
             // Whom nobody knows yet is not unknown, but it is better to know them before the first request.
-            if let Err(problem) = registered.refresh(service).await {
+            if let Err(problem) = registered.refresh(&service).await {
                 tracing::warn!(error = %problem, "the registered clients are not known yet");
             }
-            background.spawn(watch_clients(Arc::clone(service), registered));
+            at_once(Box::new(WatchClients { service: Arc::clone(&service), registered }));
         }
-        if let Some(pool_secrets) = pool_secrets {
-            background.spawn(pool_secrets.keep_fresh(Arc::clone(service)));
+        if let Some(secrets) = self.pool_secrets.take() {
+            at_once(Box::new(WatchPoolSecrets { service: Arc::clone(&service), secrets }));
         }
-        background.spawn(share_tally(Arc::clone(service)));
-        background.spawn(watch_pool(Arc::clone(service), self.account_claim.clone()));
-        let (pool, store) = (Arc::clone(pool), Arc::clone(store));
-        background.spawn(async move { pool.keep_fresh().await });
-        background.spawn(async move {
-            let mut ticks = tokio::time::interval(SWEEP);
-            loop {
-                ticks.tick().await;
-                store.sweep(SystemClock.now()).await;
-            }
-        });
-        Ok(background)
+        at_once(Box::new(ShareTally(Arc::clone(&service))));
+        at_once(Box::new(WatchPool { service, account_claim: self.account_claim.clone(), told: None }));
+        at_once(Box::new(Sweep(store)));
+        Ok(chores)
     }
 }
 
@@ -187,94 +197,12 @@ pub(super) async fn bind(address: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-async fn watch_store(service: Arc<DeviceGrant>, health: Arc<Health>, mut good: bool) {
-    loop {
-        tokio::time::sleep(STORE_CHECK).await;
-        good = note(&health, service.store.check().await, good);
-    }
-}
-
-/// Keeps to what stands where the keys live, and tells the other replicas of it.
-async fn tend_keys(service: Arc<DeviceGrant>, replica: String, home: Arc<KeyringHome>) {
-    let mut ticks = tokio::time::interval(KEYS_PERIOD);
-    for look in 0_u64.. {
-        ticks.tick().await;
-        if look % home.rest() == 0 {
-            reload(&service, &home).await;
-        }
-        if let Err(problem) = service.tend_keys(&replica).await {
-            tracing::debug!(error = %problem, "what other replicas hold is not known");
-        }
-    }
-}
-
-/// What cannot be read or used changes nothing.
-async fn reload(service: &DeviceGrant, home: &KeyringHome) {
-    let before = format!("{:?}", service.keyring);
-    let replaced = match home.read().await {
-        Ok(Some(keys)) => service.keyring.replace(keys).map_err(anyhow::Error::from),
-        Ok(None) => Ok(()),
-        Err(problem) => Err(problem),
-    };
-    match replaced {
-        Ok(()) if format!("{:?}", service.keyring) != before => {
-            tracing::info!(keys = ?service.keyring, "the keyring has changed");
-        }
-        Ok(()) => {}
-        Err(problem) => tracing::error!("the keyring stays as it was: {problem:#}"),
-    }
-}
-
-/// Keeps to what is registered.
-async fn watch_clients(service: Arc<DeviceGrant>, mut registered: Registered) {
-    let mut ticks = tokio::time::interval(registered::PERIOD);
-    loop {
-        ticks.tick().await;
-        if let Err(problem) = registered.refresh(&service).await {
-            tracing::warn!(error = %problem, "what has changed among the registered clients is not known");
-        }
-    }
-}
-
-async fn share_tally(service: Arc<DeviceGrant>) {
-    let mut ticks = tokio::time::interval(TALLY_PERIOD);
-    loop {
-        ticks.tick().await;
-        service.share_tally().await;
-    }
-}
-
-/// Tells `/readyz` how the store is, and the log when that changes; whether it is good.
-fn note(health: &Health, found: Result<(), StoreProblem>, was_good: bool) -> bool {
-    match &found {
-        Err(problem) if was_good => tracing::error!(%problem, "the store cannot be used"),
-        Ok(()) if !was_good => tracing::info!("the store is back"),
-        _ => {}
-    }
-    let good = found.is_ok();
-    health.note_store(found);
-    good
-}
-
-/// Tells the log what discovery says when that changes. That the pool is away the pool's client tells itself.
-async fn watch_pool(service: Arc<DeviceGrant>, account_claim: String) {
-    let mut ticks = tokio::time::interval(POOL_LOOK);
-    let mut last = None;
-    loop {
-        ticks.tick().await;
-        let facts = service.pool.facts().ok();
-        if let Some(facts) = facts.filter(|facts| last != Some(*facts)) {
-            tracing::info!(revokes = facts.revokes, "the user pool is known");
-            if let Some(problem) = pairwise_problem(&service, facts, &account_claim) {
-                tracing::error!("{problem}");
-            }
-            last = Some(facts);
-        }
-    }
-}
-
 /// Where two pool clients see one person under two names, nobody's account would ever match (CB-11).
-fn pairwise_problem(service: &DeviceGrant, facts: PoolFacts, account_claim: &str) -> Option<String> {
+pub(super) fn pairwise_problem(
+    service: &DeviceGrant,
+    facts: PoolFacts,
+    account_claim: &str,
+) -> Option<String> {
     if !facts.pairwise_only || account_claim != "sub" {
         return None;
     }

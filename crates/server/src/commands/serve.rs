@@ -11,6 +11,10 @@ use crate::keyring_home::KeyringHome;
 use crate::telemetry;
 use crate::wiring::{self, Store};
 
+#[cfg(not(feature = "lambda"))]
+const NOT_FOR_LAMBDA: &str = "AWS Lambda runs this program (AWS_LAMBDA_RUNTIME_API is set), and it was built to listen: build it \
+                              with `cargo build --release -p device-grant --features lambda`";
+
 pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyhow::Result<()> {
     let config = config::load(file, environment)?;
     telemetry::start(&config.log);
@@ -19,6 +23,13 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     }
     if config.settings.public_url.scheme() == "http" {
         tracing::warn!("plain http: for development on this machine only");
+    }
+    let on_lambda = config::is_on_lambda(environment);
+    #[cfg(not(feature = "lambda"))]
+    anyhow::ensure!(!on_lambda, NOT_FOR_LAMBDA);
+    #[cfg(feature = "lambda")]
+    if on_lambda {
+        super::lambda::check(&config)?;
     }
     let ended = signalled()?;
     let keys = wiring::keys(&config.keyring, &config.store)?;
@@ -31,6 +42,10 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
         home.first().await?
     };
     let replica = Replica::new(config, store, (home, keys)).await?;
+    #[cfg(feature = "lambda")]
+    if on_lambda {
+        return super::lambda::serve(replica, ended).await;
+    }
     let listener = bind(&replica.network.listen).await?;
     replica.serve(listener, ended).await
 }

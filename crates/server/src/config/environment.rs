@@ -12,6 +12,14 @@ use super::value::{self, Data, Place, Value};
 /// The environment, read once in `main`.
 pub(crate) type Environment = BTreeMap<String, String>;
 
+/// What AWS Lambda sets where it runs a program: where invocations are fetched from.
+const LAMBDA: &str = "AWS_LAMBDA_RUNTIME_API";
+
+/// Whether AWS Lambda runs this program.
+pub(crate) fn is_on_lambda(environment: &Environment) -> bool {
+    environment.contains_key(LAMBDA)
+}
+
 /// Our own variables count more than the sample's, and both more than the file. An empty variable counts as absent.
 pub(crate) fn lay_over(document: &mut Document, environment: &Environment) {
     let set = |name: &str| environment.get(name).filter(|value| !value.is_empty());
@@ -29,6 +37,12 @@ pub(crate) fn lay_over(document: &mut Document, environment: &Environment) {
     }
     if set("DYNAMODB_TABLE").is_some() && document.service.written("store.kind").is_none() {
         put(document, "store.kind", Kind::Text, "DYNAMODB_TABLE", "dynamodb");
+    }
+    if is_on_lambda(environment)
+        && !sets_itself("polls.poll_pace")
+        && document.service.written("polls.poll_pace").is_none()
+    {
+        put(document, "polls.poll_pace", Kind::Text, LAMBDA, "shared");
     }
     for (name, text) in own.into_iter().filter(|(_, text)| !text.is_empty()) {
         let path = name[PREFIX.len()..].to_lowercase().replace("__", ".");

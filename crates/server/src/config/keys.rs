@@ -192,7 +192,7 @@ pub(crate) const KEYS: &[Key] = &[
         .sample("RESULT_TOKEN_SET"),
     Key::new("polls.poll_reads", Kind::OneOf(&["eventual", "consistent"], &[]), "How a poll reads. Terminal answers rest on consistent reads in any case; `consistent` doubles the price of a poll and shows an approval a moment sooner.")
         .text("eventual"),
-    Key::new("polls.poll_pace", Kind::OneOf(&["memory", "shared"], &[]), "Where it is kept when a request was last polled. `memory`: in each replica, so that a poll that changes nothing writes nothing; N replicas tolerate N times the pace. `shared`: in the store, so that all replicas see one pace; each poll costs one write.")
+    Key::new("polls.poll_pace", Kind::OneOf(&["memory", "shared"], &[]), "Where it is kept when a request was last polled. `memory`: in each replica, so that a poll that changes nothing writes nothing; N replicas tolerate N times the pace. `shared`: in the store, so that all replicas see one pace; each poll costs one write. On AWS Lambda, whose functions may forget everything between two polls, `shared` holds unless something is written here.")
         .text("memory"),
     Key::new("polls.on_store_failure", Kind::OneOf(&["slow_down", "503"], &[]), "What a poll hears while the store is away. Strict clients give up at a 503.")
         .text("slow_down"),

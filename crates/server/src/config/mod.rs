@@ -36,7 +36,7 @@ use device_grant_web::WebConfig;
 pub(crate) use client_auth::read_keys;
 pub(crate) use cognito::Cognito;
 use document::Document;
-pub(crate) use environment::Environment;
+pub(crate) use environment::{Environment, is_on_lambda};
 pub(crate) use keyring::{KeyringSource, decode as decode_keyring, encode as encode_keyring, region_of};
 use problem::Problems;
 pub(crate) use problem::WrongConfiguration;

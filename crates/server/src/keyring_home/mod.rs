@@ -19,8 +19,7 @@ use wrapped::Wrapped;
 /// For how long a start waits for AWS. An orchestrator starts the process again after that, and an operator reads why.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Five minutes of looks.
-const SECRET_REST: u64 = 30;
+const SECRET_REST: Duration = Duration::from_mins(5);
 
 /// Where the keys live.
 pub(crate) enum KeyringHome {
@@ -64,9 +63,9 @@ impl KeyringHome {
         Ok((store, home, keys))
     }
 
-    /// After how many looks at the keys they are read again: a secret's value is paid for each time.
-    pub(crate) fn rest(&self) -> u64 {
-        if matches!(self, Self::Secret(..)) { SECRET_REST } else { 1 }
+    /// How long the keys are not read again: a secret's value is paid for each time.
+    pub(crate) fn rest(&self) -> Duration {
+        if matches!(self, Self::Secret(..)) { SECRET_REST } else { Duration::ZERO }
     }
 
     /// The keys as they are there; `None` where they are known not to have changed since the last time.

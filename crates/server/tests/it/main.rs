@@ -7,6 +7,7 @@ mod demo;
 mod health;
 mod hostile;
 mod keys;
+mod lambda;
 mod pools;
 mod serve;
 mod support;
