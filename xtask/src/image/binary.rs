@@ -10,6 +10,8 @@ use super::PACKAGE;
 use crate::{command, workspace};
 
 const PROFILE: &str = "dist";
+/// The image serves AWS Lambda as well: what it is started by decides.
+const FEATURES: &str = "lambda";
 
 /// What the program is compiled for.
 pub(super) struct Target {
@@ -38,7 +40,18 @@ impl Target {
     /// Builds the program, and returns where it is.
     pub(super) fn build(&self) -> anyhow::Result<PathBuf> {
         let mut cargo = command::new("cargo");
-        cargo.args(["build", "--locked", "--profile", PROFILE, "-p", PACKAGE, "--target", &self.triple]);
+        cargo.args([
+            "build",
+            "--locked",
+            "--profile",
+            PROFILE,
+            "-p",
+            PACKAGE,
+            "--features",
+            FEATURES,
+            "--target",
+            &self.triple,
+        ]);
         let moved = moved_paths()?;
         let remap = |option: &str| moved.iter().map(|path| format!("{option}={path}")).collect::<Vec<_>>();
         let mut flags = remap("--remap-path-prefix");
