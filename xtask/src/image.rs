@@ -15,6 +15,8 @@ use crate::workspace;
 
 /// The one program in the image.
 const PACKAGE: &str = "device-grant";
+/// It serves AWS Lambda as well: by whom it is started decides.
+const FEATURES: &str = "lambda";
 
 /// What is made, and where.
 #[derive(Debug, Args)]

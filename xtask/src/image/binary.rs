@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-use super::PACKAGE;
+use super::{FEATURES, PACKAGE};
 use crate::{command, workspace};
 
 const PROFILE: &str = "dist";
-/// The image serves AWS Lambda as well: what it is started by decides.
-const FEATURES: &str = "lambda";
 
 /// What the program is compiled for.
 pub(super) struct Target {

@@ -7,6 +7,7 @@ use std::fs;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::FEATURES;
 use crate::{command, workspace};
 
 /// Name and version.
@@ -18,11 +19,22 @@ const AUTHORITIES: &str = "webpki-root-certs";
 /// The document for `package` as it is built for `target`. It holds no time and no random number: the same sources give
 /// the same document.
 pub(super) fn of(package: &str, target: &str) -> anyhow::Result<String> {
-    let tree = ["tree", "--locked", "-p", package, "--target", target, "-e", "normal,no-proc-macro"];
+    let tree = [
+        "tree",
+        "--locked",
+        "-p",
+        package,
+        "--features",
+        FEATURES,
+        "--target",
+        target,
+        "-e",
+        "normal,no-proc-macro",
+    ];
     let tree = command::output("cargo", tree.into_iter().chain(["--prefix", "none", "--format", "{p}"]))?;
     let metadata = command::output(
         "cargo",
-        ["metadata", "--locked", "--format-version", "1", "--filter-platform", target],
+        ["metadata", "--locked", "--all-features", "--format-version", "1", "--filter-platform", target],
     )?;
     let metadata = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
     let lock = fs::read_to_string(workspace::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
