@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 use crate::command;
 
@@ -16,9 +17,14 @@ const TOOLS: [(&str, &str, &str); 3] = [
     ("compose-spec", "github.com/compose-spec/compose-go/v2/cmd", "v2.16.2"),
 ];
 
+/// Where the definition of `ServiceMonitor` is: a kind that comes with an operator, not with Kubernetes.
+const OPERATOR: &str = "github.com/prometheus-operator/prometheus-operator@v0.80.1";
+const DEFINITION: &str = "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml";
+
 /// What the part is made from.
 pub(super) fn mark() -> String {
-    TOOLS.map(|(program, package, version)| format!("{program} {version} ({package})")).join("\n")
+    let tools = TOOLS.map(|(program, package, version)| format!("{program} {version} ({package})"));
+    format!("{}\n{OPERATOR}", tools.join("\n"))
 }
 
 /// Builds the programs into the directory.
@@ -31,5 +37,15 @@ pub(super) fn make(directory: &Path) -> anyhow::Result<()> {
         fs::rename(&built, directory.join(program))
             .with_context(|| format!("go has built no {}", built.display()))?;
     }
-    Ok(())
+    definition(&directory.join("crds"))
+}
+
+/// Puts the definition of `ServiceMonitor` into a directory of its own.
+fn definition(directory: &Path) -> anyhow::Result<()> {
+    let told = command::output("go", ["mod", "download", "-json", OPERATOR])?;
+    let told: Value = serde_json::from_str(&told).context("go does not say where it has put a module")?;
+    let module = Path::new(told["Dir"].as_str().context("go has put the module nowhere")?);
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let copied = fs::copy(module.join(DEFINITION), directory.join("servicemonitors.yaml"));
+    copied.map(drop).with_context(|| format!("{OPERATOR} has no {DEFINITION}"))
 }
