@@ -10,6 +10,9 @@ use secrecy::SecretString;
 use crate::problem::AwsProblem;
 
 const DESCRIBE: &str = "cognito-idp:DescribeUserPoolClient";
+const ADD: &str = "cognito-idp:AddUserPoolClientSecret";
+const LIST: &str = "cognito-idp:ListUserPoolClientSecrets";
+const DELETE: &str = "cognito-idp:DeleteUserPoolClientSecret";
 
 /// The app clients of one pool.
 #[derive(Clone, Debug)]
@@ -37,6 +40,15 @@ pub struct AppClient {
     pub rotates_refresh_tokens: bool,
 }
 
+/// A fresh secret of an app client.
+#[derive(Clone, Debug)]
+pub struct AppClientSecret {
+    /// What Cognito calls it.
+    pub id: String,
+    /// What the client proves itself with.
+    pub value: SecretString,
+}
+
 impl UserPoolClients {
     /// Those of the pool of this id.
     pub fn new(config: &SdkConfig, pool: impl Into<String>) -> Self {
@@ -45,13 +57,44 @@ impl UserPoolClients {
 
     /// The app client `id`; `None` where the pool has none of that id.
     pub async fn find(&self, id: &str) -> Result<Option<AppClient>, AwsProblem> {
-        let resource = || format!("the user pool {}", self.pool);
         let call = self.client.describe_user_pool_client().user_pool_id(&self.pool).client_id(id);
         match call.send().await {
             Ok(found) => Ok(found.user_pool_client.map(|client| AppClient::of(id, client))),
             Err(error) if self.is_unknown_client(&error) => Ok(None),
-            Err(error) => Err(AwsProblem::of(DESCRIBE, resource(), &error)),
+            Err(error) => Err(AwsProblem::of(DESCRIBE, self.resource(), &error)),
         }
+    }
+
+    /// What Cognito calls the secrets of the app client `id`. There are two at most, and both are good.
+    pub async fn secrets(&self, id: &str) -> Result<Vec<String>, AwsProblem> {
+        let call = self.client.list_user_pool_client_secrets().user_pool_id(&self.pool).client_id(id);
+        let listed = call.send().await.map_err(|error| AwsProblem::of(LIST, self.resource(), &error))?;
+        let secrets = listed.client_secrets.unwrap_or_default().into_iter();
+        Ok(secrets.filter_map(|secret| secret.client_secret_id).collect())
+    }
+
+    /// Lets Cognito make another secret for the app client `id`, which has one. The former stays good.
+    pub async fn add_secret(&self, id: &str) -> Result<AppClientSecret, AwsProblem> {
+        let call = self.client.add_user_pool_client_secret().user_pool_id(&self.pool).client_id(id);
+        let added = call.send().await.map_err(|error| AwsProblem::of(ADD, self.resource(), &error))?;
+        let secret = added.client_secret_descriptor.and_then(|secret| {
+            Some(AppClientSecret {
+                id: secret.client_secret_id?,
+                value: SecretString::from(secret.client_secret_value?),
+            })
+        });
+        secret.ok_or_else(|| AwsProblem::unusable(ADD, self.resource(), "it does not tell the secret"))
+    }
+
+    /// The app client `id` proves itself no more with the secret that Cognito calls `secret`.
+    pub async fn delete_secret(&self, id: &str, secret: &str) -> Result<(), AwsProblem> {
+        let call = self.client.delete_user_pool_client_secret().user_pool_id(&self.pool);
+        let deleted = call.client_id(id).client_secret_id(secret).send().await;
+        deleted.map(|_| ()).map_err(|error| AwsProblem::of(DELETE, self.resource(), &error))
+    }
+
+    fn resource(&self) -> String {
+        format!("the user pool {}", self.pool)
     }
 
     /// A pool that there is not is reported by the same exception; its words name the pool. An id that breaks Cognito's own

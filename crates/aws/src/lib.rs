@@ -9,8 +9,8 @@ mod kms;
 mod problem;
 mod secrets;
 
-pub use cognito::{AppClient, UserPoolClients};
+pub use cognito::{AppClient, AppClientSecret, UserPoolClients};
 pub use connect::Connection;
 pub use kms::{KeyContext, Kms, WrappedKey};
 pub use problem::{AwsProblem, Blame};
-pub use secrets::Secrets;
+pub use secrets::{FoundSecret, Secrets};

@@ -1,5 +1,6 @@
 //! The pool itself.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +24,8 @@ struct Inner {
     issuer: String,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    /// Instead of those in the configuration.
+    secrets: Mutex<HashMap<String, Vec<String>>>,
     keys: Mutex<KeyRing>,
     ledger: Mutex<Ledger>,
     faults: Faults,
@@ -41,6 +44,7 @@ impl DevPool {
             config,
             clock,
             entropy,
+            secrets: Mutex::default(),
             keys: Mutex::new(keys),
             ledger: Mutex::default(),
             faults: Faults::default(),
@@ -74,6 +78,11 @@ impl DevPool {
         &self.0.requests
     }
 
+    /// From now on the confidential client `client_id` may prove itself with any of `secrets`, and with no other.
+    pub fn set_secrets(&self, client_id: &str, secrets: &[String]) {
+        lock(&self.0.secrets).insert(client_id.to_owned(), secrets.to_vec());
+    }
+
     /// Signs with a new key from now on; the old keys stay in the JWKS.
     pub fn rotate_keys(&self) {
         lock(&self.0.keys).rotate(self.0.config.signing, &*self.0.entropy);
@@ -96,6 +105,12 @@ impl DevPool {
 
     pub(crate) fn client(&self, client_id: &str) -> Option<&DevClient> {
         self.0.config.clients.iter().find(|client| client.client_id == client_id)
+    }
+
+    /// What a client may prove itself with; nothing for a public one.
+    pub(crate) fn secrets(&self, client: &DevClient) -> Vec<String> {
+        let told = lock(&self.0.secrets).get(&client.client_id).cloned();
+        told.unwrap_or_else(|| client.client_secret.iter().cloned().collect())
     }
 
     pub(crate) fn user(&self, username: &str) -> Option<&DevUser> {

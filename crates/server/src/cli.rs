@@ -37,6 +37,9 @@ pub(crate) enum Command {
     Client(Client),
     /// List the keys, and rotate them.
     Key(Key),
+    /// Let Cognito make another secret for our own pool client, try it, and put it into AWS Secrets Manager. AWS Lambda runs
+    /// this as the rotation function of that secret.
+    RotatePoolSecret(ConfigFile),
     /// Check configuration, store, user pool, clock and keys, and say what to mend.
     Doctor(ConfigFile),
     /// Ask the server on this machine whether it lives: for the health check of a container.

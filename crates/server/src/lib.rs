@@ -12,6 +12,7 @@ mod metrics;
 mod pool_clients;
 mod pool_secrets;
 mod registered;
+mod rotation;
 mod telemetry;
 mod television;
 mod wiring;
@@ -59,6 +60,9 @@ fn run(command: Command, environment: &Environment) -> anyhow::Result<()> {
             runtime()?.block_on(commands::client::run(&args.config, &args.action, environment))
         }
         Command::Key(args) => runtime()?.block_on(commands::key::run(&args.action, environment)),
+        Command::RotatePoolSecret(args) => {
+            runtime()?.block_on(commands::rotate_pool_secret::run(args.file(), environment))
+        }
         Command::Doctor(args) => runtime()?.block_on(commands::doctor::run(args.file(), environment)),
         Command::Health(args) => runtime()?.block_on(commands::health::run(args.file(), environment)),
     }

@@ -9,7 +9,7 @@ use device_grant_domain::pool::{PoolClient, PoolSecret};
 use device_grant_domain::{Clock as _, DeviceGrant, SystemClock, Timestamp};
 use device_grant_protocol::ClientSecret;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::config::region_of;
 
@@ -18,7 +18,8 @@ pub(crate) const PERIOD: Duration = Duration::from_secs(5);
 /// How long what is good is not read again.
 const REST: Duration = Duration::from_mins(5);
 const READ: &str = "secretsmanager:GetSecretValue";
-const MEMBER: &str = "client_secret";
+/// Where it is in the value of a secret.
+pub(crate) const MEMBER: &str = "client_secret";
 
 /// Reads what pool clients prove themselves with.
 pub(crate) struct PoolSecrets {
@@ -94,15 +95,22 @@ fn kept_elsewhere(service: &PoolClient, clients: &Clients) -> Vec<PoolSecret> {
 }
 
 /// The client's secret in the value of a secret.
-fn member(place: &str, value: &SecretString) -> Result<ClientSecret, AwsProblem> {
-    let unusable = |why: &str| AwsProblem::unusable(READ, format!("the secret {place}"), why);
-    // The words of the parser could quote the value.
-    let parsed: Value = serde_json::from_str(value.expose_secret())
-        .map_err(|_| unusable("it is no JSON; write it as {\"client_secret\": \"...\"}"))?;
-    match parsed[MEMBER].as_str() {
+pub(crate) fn member(place: &str, value: &SecretString) -> Result<ClientSecret, AwsProblem> {
+    match members(place, value)?.get(MEMBER).and_then(Value::as_str) {
         Some(secret) if !secret.is_empty() => Ok(ClientSecret::new(secret)),
-        _ => Err(unusable("its JSON has no text client_secret; write it as {\"client_secret\": \"...\"}")),
+        _ => Err(unusable(place, "its JSON has no text client_secret")),
     }
+}
+
+/// The value of a secret, which is a JSON object.
+pub(crate) fn members(place: &str, value: &SecretString) -> Result<Map<String, Value>, AwsProblem> {
+    // The words of the parser could quote the value.
+    serde_json::from_str(value.expose_secret()).map_err(|_| unusable(place, "it is no JSON object"))
+}
+
+fn unusable(place: &str, why: &str) -> AwsProblem {
+    let why = format!("{why}; write it as {{\"client_secret\": \"...\"}}");
+    AwsProblem::unusable(READ, format!("the secret {place}"), &why)
 }
 
 #[cfg(test)]
@@ -115,8 +123,8 @@ mod tests {
         let read = |text: &str| member("pool-client", &SecretString::from(text));
         assert_eq!(read(r#"{"client_secret":"s3cr3t","client_id":"tv"}"#).unwrap().expose(), "s3cr3t");
         for (text, told) in [
-            ("s3cr3t", "no JSON"),
-            (r#""s3cr3t""#, "no text client_secret"),
+            ("s3cr3t", "no JSON object"),
+            (r#""s3cr3t""#, "no JSON object"),
             (r#"{"client_secret":5,"other":"s3cr3t"}"#, "no text client_secret"),
             (r#"{"client_secret":"","other":"s3cr3t"}"#, "no text client_secret"),
         ] {

@@ -133,7 +133,7 @@ pub(crate) async fn clients(config: &Config) -> Clients {
 
 /// The app clients of the pool, where those are device clients.
 pub(crate) async fn pool_clients(config: &Config) -> Option<PoolClients> {
-    let pool = config.from_pool.as_ref()?;
+    let pool = config.cognito.as_ref().filter(|_| config.from_pool)?;
     let connection = Connection::to_region(Some(pool.region.clone())).load().await;
     Some(PoolClients {
         clients: UserPoolClients::new(&connection, &pool.pool),

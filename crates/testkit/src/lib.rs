@@ -1,5 +1,6 @@
 //! A clock that stands still, entropy from a seed, settings and the store suite: for tests only.
 
+mod app_client;
 mod balancer;
 mod clients;
 mod faulty_store;
@@ -8,6 +9,7 @@ mod settings;
 pub mod store_suite;
 mod time;
 
+pub use app_client::AppClientSecrets;
 pub use balancer::TestBalancer;
 pub use clients::{device_client, public_pool_client};
 pub use faulty_store::{Call, FaultyStore, StoreFault};

@@ -46,11 +46,15 @@ pub(super) fn authenticate<'a>(
         }
     };
     let client = pool.client(client_id).ok_or_else(|| OAuthError::invalid_client("unknown client"))?;
-    match (&client.client_secret, secret) {
-        (None, None) => {}
-        (Some(known), Some(shown)) if verify_slices_are_equal(known.as_bytes(), shown.as_bytes()).is_ok() => {
+    let is_proved = match (pool.secrets(client).as_slice(), secret) {
+        ([], None) => true,
+        (known, Some(shown)) => {
+            known.iter().any(|known| verify_slices_are_equal(known.as_bytes(), shown.as_bytes()).is_ok())
         }
-        _ => return Err(OAuthError::invalid_client("client authentication failed")),
+        (_, None) => false,
+    };
+    if !is_proved {
+        return Err(OAuthError::invalid_client("client authentication failed"));
     }
     Ok(Authenticated { client, form })
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use device_grant_domain::client::ClientKeys;
-use device_grant_domain::pool::UserPool;
+use device_grant_domain::client::{ClientKeys, PoolBinding};
+use device_grant_domain::pool::{PoolClient, UserPool};
 use device_grant_domain::{Clock, SystemClock, Timestamp};
 use device_grant_store_embedded::OpenError;
 use device_grant_upstream::AlbConfig;
@@ -40,6 +40,7 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     findings.push(("store", store(&config).await));
     findings.extend(pool(&config).await.into_iter().map(|finding| ("user pool", finding)));
     findings.extend(pool_secrets(&config).await.map(|finding| ("secrets", finding)));
+    findings.extend(credentials(&config).await.into_iter().map(|finding| ("user pool", finding)));
     findings.extend(app_clients(&config).await.map(|finding| ("app clients", finding)));
     findings.extend(client_keys(&config).await.into_iter().map(|finding| ("client keys", finding)));
     if let Some(alb) = &config.alb {
@@ -160,6 +161,32 @@ async fn pool_secrets(config: &Config) -> Option<Finding> {
         Ok(read) => Some(Good(format!("{read} of pool clients can be read"))),
         Err(problem) => Some(Broken(problem.to_string())),
     }
+}
+
+/// Whether the pool takes what pool clients prove themselves with. What is wrong with the pool itself, or with reading a
+/// secret, was told before.
+async fn credentials(config: &Config) -> Vec<Finding> {
+    let Ok(pool) = wiring::pool(config.pool.clone()) else { return Vec::new() };
+    if pool.refresh_if_due().await.is_err() {
+        return Vec::new();
+    }
+    let own = config.clients.iter().filter_map(|client| match &client.pool_client {
+        PoolBinding::Own(own) => Some(own),
+        PoolBinding::Shared => None,
+    });
+    let is_known = |client: &&PoolClient| client.secret.as_ref().is_none_or(|s| s.present().is_some());
+    let mut findings = Vec::new();
+    for client in [&config.settings.service_client].into_iter().chain(own).filter(is_known) {
+        let id = &client.client_id;
+        findings.push(match pool.takes_credentials(client).await {
+            Ok(true) => Good(format!("it takes the credentials of {id}")),
+            Ok(false) => Broken(format!("it refuses the credentials of {id}: check its id and its secret")),
+            Err(problem) => {
+                Look(format!("it does not say whether it takes the credentials of {id}: {problem}"))
+            }
+        });
+    }
+    findings
 }
 
 /// Whether the pool tells of its app clients: of our own, which every pool has.

@@ -12,11 +12,16 @@ mod lambda;
 pub(crate) mod login;
 pub(crate) mod migrate;
 mod replica;
+pub(crate) mod rotate_pool_secret;
 pub(crate) mod serve;
 
 use std::time::{Duration, SystemTime};
 
 use device_grant_domain::Timestamp;
+
+#[cfg(not(feature = "lambda"))]
+const NOT_FOR_LAMBDA: &str = "AWS Lambda runs this program (AWS_LAMBDA_RUNTIME_API is set), and it was built without what that \
+                              takes: build it with `cargo build --release -p device-grant --features lambda`";
 
 /// A moment for people.
 fn shown(at: Timestamp) -> String {

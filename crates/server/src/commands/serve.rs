@@ -11,10 +11,6 @@ use crate::keyring_home::KeyringHome;
 use crate::telemetry;
 use crate::wiring::{self, Store};
 
-#[cfg(not(feature = "lambda"))]
-const NOT_FOR_LAMBDA: &str = "AWS Lambda runs this program (AWS_LAMBDA_RUNTIME_API is set), and it was built to listen: build it \
-                              with `cargo build --release -p device-grant --features lambda`";
-
 pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyhow::Result<()> {
     let config = config::load(file, environment)?;
     telemetry::start(&config.log);
@@ -26,7 +22,7 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     }
     let on_lambda = config::is_on_lambda(environment);
     #[cfg(not(feature = "lambda"))]
-    anyhow::ensure!(!on_lambda, NOT_FOR_LAMBDA);
+    anyhow::ensure!(!on_lambda, super::NOT_FOR_LAMBDA);
     #[cfg(feature = "lambda")]
     if on_lambda {
         super::lambda::check(&config)?;

@@ -55,8 +55,10 @@ pub(crate) struct Config {
     pub(crate) in_store: bool,
     /// The AWS region of what is named without one.
     pub(crate) region: Option<String>,
-    /// The Cognito pool whose app clients are device clients, if they are.
-    pub(crate) from_pool: Option<Cognito>,
+    /// The pool, if it is Cognito's.
+    pub(crate) cognito: Option<Cognito>,
+    /// Whether its app clients are device clients.
+    pub(crate) from_pool: bool,
     pub(crate) pool: OidcPoolConfig,
     pub(crate) store: StoreConfig,
     pub(crate) keyring: KeyringSource,

@@ -1,15 +1,22 @@
 //! `init`, `migrate`, `doctor`, and the help.
 
-use device_grant_dev_pool::{DevPoolConfig, LoopbackPool};
+use device_grant_dev_pool::{DevClient, DevPoolConfig, LoopbackPool};
 use device_grant_testkit::TestBalancer;
 
 use crate::support::{Directory, NOBODY, Server, configuration, mode, stderr, stdout};
+
+/// A pool that knows our pool client.
+async fn pool() -> LoopbackPool {
+    let client = DevClient::public("device-grant", "http://127.0.0.1:8080/callback");
+    let configure = |issuer| DevPoolConfig { clients: vec![client], ..DevPoolConfig::new(issuer) };
+    LoopbackPool::spawn(configure).await.unwrap()
+}
 
 #[test]
 fn the_help_names_every_command() {
     let help = Directory::new().run(&["--help"]);
     assert!(help.status.success());
-    for command in ["demo", "serve", "login", "init", "migrate", "doctor", "health"] {
+    for command in ["demo", "serve", "login", "init", "migrate", "rotate-pool-secret", "doctor", "health"] {
         assert!(stdout(&help).lines().any(|line| line.trim_start().starts_with(command)), "{command}");
     }
     assert_eq!(Directory::new().run(&["sevre"]).status.code(), Some(2));
@@ -50,7 +57,7 @@ fn migrate_needs_the_store_alone_and_may_be_repeated() {
 
 #[tokio::test]
 async fn the_doctor_is_content_with_a_service_that_can_work() {
-    let pool = LoopbackPool::spawn(DevPoolConfig::new).await.unwrap();
+    let pool = pool().await;
     let directory = Directory::new();
     directory.write("device-grant.toml", &configuration(pool.issuer()));
     let mut doctor = directory.command(&["doctor"]);
@@ -66,7 +73,7 @@ async fn the_doctor_is_content_with_a_service_that_can_work() {
 /// CB-11: what discovery cannot tell, the doctor asks the operator to look at.
 #[tokio::test]
 async fn the_doctor_names_the_claim_that_two_pool_clients_need() {
-    let pool = LoopbackPool::spawn(DevPoolConfig::new).await.unwrap();
+    let pool = pool().await;
     let directory = Directory::new();
     let own = configuration(pool.issuer()) + "upstream_client_id = \"tv-at-the-pool\"\n";
     directory.write("device-grant.toml", &own);
@@ -78,7 +85,7 @@ async fn the_doctor_names_the_claim_that_two_pool_clients_need() {
 /// CA-15: a client whose keys cannot be fetched cannot authenticate; the doctor says which and why.
 #[tokio::test]
 async fn the_doctor_fetches_the_keys_of_clients() {
-    let pool = LoopbackPool::spawn(DevPoolConfig::new).await.unwrap();
+    let pool = pool().await;
     let directory = Directory::new();
     let client = |id: &str, issuer: &str| {
         let uri = format!("{}/jwks", issuer.trim_end_matches('/'));
@@ -99,7 +106,7 @@ async fn the_doctor_fetches_the_keys_of_clients() {
 /// anything.
 #[tokio::test]
 async fn the_doctor_looks_for_the_keys_of_the_load_balancer() {
-    let pool = LoopbackPool::spawn(DevPoolConfig::new).await.unwrap();
+    let pool = pool().await;
     let balancer = TestBalancer::spawn().await.unwrap();
     for (key_url, broken, code, told) in [
         (balancer.key_url.as_str(), false, 0, "ok      load balancer: "),

@@ -1,6 +1,6 @@
 //! Pools that cannot be used: the server starts all the same, says why, and recovers by itself.
 
-use device_grant_dev_pool::{DevPoolConfig, LoopbackPool, Overrides};
+use device_grant_dev_pool::{DevClient, DevPoolConfig, LoopbackPool, Overrides};
 use serde_json::{Value, json};
 
 use crate::support::{Directory, Server, configuration, stdout};
@@ -41,5 +41,35 @@ async fn a_pool_without_s256_is_not_used_until_it_is_mended() {
     let (ready, doctor) = told_of("code_challenge_methods_supported", json!(["plain"])).await;
     for told in [&ready, &doctor] {
         assert!(told.contains("S256"), "{told}");
+    }
+}
+
+/// UP-08: `doctor` tells before anybody signs in that the pool refuses the credentials of a pool client, and of which.
+#[tokio::test]
+async fn credentials_that_the_pool_refuses_are_told() {
+    let pool = LoopbackPool::spawn(|issuer| DevPoolConfig {
+        clients: vec![DevClient::confidential("device-grant", "right", "http://127.0.0.1:8080/callback")],
+        ..DevPoolConfig::new(issuer)
+    });
+    let pool = pool.await.unwrap();
+    let directory = Directory::new();
+    for (secret, own, told) in [
+        ("right", "", "ok      user pool: it takes the credentials of device-grant"),
+        ("wrong", "", "BROKEN  user pool: it refuses the credentials of device-grant"),
+        (
+            "right",
+            "upstream_client_id = \"tv-at-the-pool\"",
+            "BROKEN  user pool: it refuses the credentials of tv-at-the-pool",
+        ),
+    ] {
+        let text = configuration(pool.issuer()).replace(
+            "client_id = \"device-grant\"",
+            &format!("client_id = \"device-grant\"\nclient_secret = \"{secret}\""),
+        );
+        directory.write("device-grant.toml", &format!("{text}\n{own}\n"));
+        let mut command = directory.command(&["doctor"]);
+        let doctor = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(stdout(&doctor).contains(told), "{}", stdout(&doctor));
+        assert_eq!(doctor.status.success(), told.starts_with("ok"));
     }
 }

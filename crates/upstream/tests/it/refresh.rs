@@ -2,7 +2,7 @@
 
 use device_grant_dev_pool::{CannedResponse, Endpoint, Fault, Overrides};
 use device_grant_domain::pool::{RefreshError, UserPool};
-use device_grant_protocol::{AuthMethod, RefreshToken, Scope};
+use device_grant_protocol::{AuthMethod, ClientSecret, RefreshToken, Scope};
 use serde_json::{Value, json};
 
 use crate::support::Bench;
@@ -168,4 +168,26 @@ async fn without_keys_a_refresh_still_hands_its_tokens_on() {
     bench.advance(10);
     let third = bench.refresh(second.refresh_token.unwrap().expose()).await.unwrap();
     assert!(third.id_token.is_some());
+}
+
+/// Whether the pool takes a client's credentials is told without anybody's token, and only where the pool says so.
+#[tokio::test]
+async fn credentials_are_tried_without_a_token_of_anybody() {
+    let mut bench = Bench::start().await;
+    assert_eq!(bench.ours.takes_credentials(&bench.client).await, Ok(true));
+    let tried = bench.pool().requests().to(Endpoint::Token).pop().unwrap();
+    assert_eq!(tried.form_value("grant_type"), Some("refresh_token"));
+
+    bench.client.secret = Some(ClientSecret::new("another").into());
+    assert_eq!(bench.ours.takes_credentials(&bench.client).await, Ok(false));
+    (bench.client.secret, bench.client.auth_method) = (None, AuthMethod::None);
+    bench.client.client_id = "app".into();
+    assert_eq!(bench.ours.takes_credentials(&bench.client).await, Ok(true));
+    bench.client.client_id = "nobody".into();
+    assert_eq!(bench.ours.takes_credentials(&bench.client).await, Ok(false));
+    for (status, error) in [(400, "invalid_request"), (400, "invalid_scope"), (503, "invalid_client")] {
+        bench.respond_once(Endpoint::Token, status, &json!({ "error": error }));
+        let told = bench.ours.takes_credentials(&bench.client).await;
+        assert!(told.is_err(), "{status} {error}: {told:?}");
+    }
 }

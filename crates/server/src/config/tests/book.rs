@@ -23,6 +23,6 @@ fn the_configuration_for_each_pool_is_good() {
         let config = good(&text);
         assert_eq!(config.settings.public_url.as_str(), "https://login.example.com/", "{pool}");
         // One that is shown, or all of the pool's.
-        assert_eq!(config.clients.len() + usize::from(config.from_pool.is_some()), 1, "{pool}");
+        assert_eq!(config.clients.len() + usize::from(config.from_pool), 1, "{pool}");
     }
 }

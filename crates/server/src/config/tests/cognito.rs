@@ -33,7 +33,7 @@ fn a_cognito_pool_is_named_by_its_id() {
     assert_eq!(config.pool.issuer, "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab12Cd34E");
     assert_eq!(domain_of(&config), None);
     assert_eq!(config.settings.authorize_params, [("identity_provider".to_owned(), "COGNITO".to_owned())]);
-    assert!(config.from_pool.is_none());
+    assert!(!config.from_pool);
     let federated = COGNITO.replace("rotates_", "authorize_params = {}\nrotates_") + CLIENT;
     assert!(good(&federated).settings.authorize_params.is_empty());
 
@@ -71,7 +71,8 @@ fn what_names_two_pools_is_refused() {
 #[test]
 fn app_clients_need_nothing_here() {
     let config = good(&format!("{COGNITO}[clients]\nfrom_pool = true\n"));
-    let pool = config.from_pool.unwrap();
+    assert!(config.from_pool);
+    let pool = config.cognito.unwrap();
     assert_eq!((pool.pool.as_str(), pool.region.as_str()), ("eu-west-1_Ab12Cd34E", "eu-west-1"));
     let told = only_problem(&with("[clients]\nfrom_pool = true\n"), &[]);
     assert!(told.contains("clients.from_pool") && told.contains("preset"), "{told}");

@@ -11,6 +11,7 @@ use device_grant_domain::{SystemEntropy, bytes};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::vault::Vault;
 use crate::support::Directory;
 
 /// What it is, as one test sees it.
@@ -26,6 +27,8 @@ struct Told {
     answers: BTreeMap<&'static str, (u16, Value)>,
     /// What each action was called with.
     calls: Vec<(String, Value)>,
+    /// What keeps the secret of a pool client, and makes it.
+    vault: Option<Vault>,
 }
 
 impl Aws {
@@ -35,6 +38,16 @@ impl Aws {
         let router = Router::new().fallback(answer).with_state(aws.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         aws
+    }
+
+    /// From now on the secret of a pool client is kept there.
+    pub(crate) fn keeps(&self, vault: Vault) {
+        self.state.lock().unwrap().vault = Some(vault);
+    }
+
+    /// Looks into what keeps that secret, or changes it.
+    pub(crate) fn vault<T>(&self, look: impl FnOnce(&mut Vault) -> T) -> T {
+        look(self.state.lock().unwrap().vault.as_mut().unwrap())
     }
 
     /// From now on `action` is answered so.
@@ -85,7 +98,8 @@ async fn answer(
     let told = {
         let mut state = aws.state.lock().unwrap();
         state.calls.push((action.clone(), input.clone()));
-        state.answers.get(action.as_str()).cloned()
+        let told = state.answers.get(action.as_str()).cloned();
+        told.or_else(|| state.vault.as_mut()?.answer(&action, &input))
     };
     let (status, body) = told.unwrap_or_else(|| kms(&action, &input));
     let status = StatusCode::from_u16(status).unwrap();

@@ -1,0 +1,164 @@
+//! The rotation of the secret that our own pool client proves itself with: Cognito makes it, Secrets Manager keeps it.
+//!
+//! Cognito lets an app client have two secrets, and takes both. So the next one is made beside the present one, tried, and
+//! put in its place; the one before stays good until the next rotation, and nobody is ever without a good one.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+use device_grant_aws::{AwsProblem, Connection, Secrets, UserPoolClients};
+use device_grant_domain::pool::PoolClient;
+use device_grant_upstream::OidcPool;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::config::{Config, region_of};
+use crate::pool_secrets;
+use crate::wiring;
+
+/// What Cognito calls the secret, kept beside it: nothing else tells which of a client's two secrets that is.
+const ID: &str = "client_secret_id";
+
+/// A step of a rotation, as Secrets Manager names it. Each may come twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum Step {
+    #[serde(rename = "createSecret")]
+    Create,
+    #[serde(rename = "setSecret")]
+    Set,
+    #[serde(rename = "testSecret")]
+    Test,
+    #[serde(rename = "finishSecret")]
+    Finish,
+}
+
+impl Step {
+    pub(crate) const ALL: [Self; 4] = [Self::Create, Self::Set, Self::Test, Self::Finish];
+}
+
+/// What rotates the secret of the service's pool client.
+pub(crate) struct Rotation {
+    secrets: Secrets,
+    clients: UserPoolClients,
+    pool: Arc<OidcPool>,
+    client: PoolClient,
+    /// Name or ARN of the secret.
+    place: String,
+}
+
+impl Rotation {
+    /// What `config` describes, if its secret can be rotated. Nothing is sent yet.
+    pub(crate) async fn of(config: Config) -> anyhow::Result<Self> {
+        let client = config.settings.service_client;
+        let place = client.secret.as_ref().and_then(|secret| secret.place().map(str::to_owned));
+        let place = place.context(
+            "only a secret that AWS Secrets Manager keeps is rotated: name it in upstream.client_secret_manager",
+        )?;
+        let cognito = config.cognito.context(
+            "only Cognito can be asked for another secret of a client: it is the pool with upstream.preset = \"cognito\"",
+        )?;
+        let region = region_of(&place).map(str::to_owned).or(config.region);
+        Ok(Self {
+            secrets: Secrets::new(&Connection::to_region(region).load().await),
+            clients: UserPoolClients::new(
+                &Connection::to_region(Some(cognito.region)).load().await,
+                cognito.pool,
+            ),
+            pool: wiring::pool(config.pool)?,
+            client,
+            place,
+        })
+    }
+
+    /// The pool client whose secret it is.
+    pub(crate) fn client_id(&self) -> &str {
+        &self.client.client_id
+    }
+
+    /// Takes one step of the rotation that makes the version `version`, of the secret `arn` if one is named.
+    pub(crate) async fn step(&self, step: Step, version: &str, arn: Option<&str>) -> anyhow::Result<()> {
+        let found = self.secrets.find(&self.place).await?;
+        if let Some(arn) = arn {
+            ensure!(
+                arn == found.arn,
+                "asked to rotate {arn}, and the secret of our pool client is {}",
+                found.arn
+            );
+        }
+        match step {
+            _ if found.current == version => Ok(()),
+            Step::Create => self.create(version).await,
+            // Whoever made it knows it already.
+            Step::Set => Ok(()),
+            Step::Test => self.test(version).await,
+            Step::Finish => Ok(self.secrets.promote(&self.place, version, &found.current).await?),
+        }
+    }
+
+    async fn create(&self, version: &str) -> anyhow::Result<()> {
+        if self.secrets.read_pending(&self.place, Some(version)).await?.is_some() {
+            return Ok(());
+        }
+        let mut value = self.members(&self.secrets.read(&self.place).await?)?;
+        self.make_room(&value).await?;
+        let added = self.clients.add_secret(self.client_id()).await?;
+        value.insert(ID.to_owned(), Value::from(added.id.as_str()));
+        value.insert(pool_secrets::MEMBER.to_owned(), Value::from(added.value.expose_secret()));
+        let value = SecretString::from(Value::Object(value).to_string());
+        if let Err(problem) = self.secrets.put_pending(&self.place, version, &value).await {
+            // Nobody will ever know it.
+            self.clients.delete_secret(self.client_id(), &added.id).await?;
+            return Err(problem.into());
+        }
+        Ok(())
+    }
+
+    /// Deletes the secret that the present one has replaced, or that a rotation made which did not end well.
+    async fn make_room(&self, present: &Map<String, Value>) -> anyhow::Result<()> {
+        let listed = self.clients.secrets(self.client_id()).await?;
+        if listed.len() < 2 {
+            return Ok(());
+        }
+        let abandoned = match self.secrets.read_pending(&self.place, None).await? {
+            Some(value) => self.members(&value)?.remove(ID),
+            None => None,
+        };
+        let is = |id: &String, known: Option<&Value>| known.and_then(Value::as_str) == Some(id);
+        let superfluous = match present.get(ID) {
+            Some(ours) if listed.iter().any(|id| is(id, Some(ours))) => {
+                listed.iter().find(|id| !is(id, Some(ours)))
+            }
+            Some(_) => None,
+            None => listed.iter().find(|id| is(id, abandoned.as_ref())),
+        };
+        let Some(superfluous) = superfluous else {
+            bail!(
+                "the app client {} has two secrets, and the secret {} does not say which of them is its own: look which one \
+                 nobody needs (aws cognito-idp list-user-pool-client-secrets), and delete it",
+                self.client_id(),
+                self.place
+            );
+        };
+        Ok(self.clients.delete_secret(self.client_id(), superfluous).await?)
+    }
+
+    async fn test(&self, version: &str) -> anyhow::Result<()> {
+        let value = match self.secrets.read_pending(&self.place, Some(version)).await? {
+            Some(value) => value,
+            // When a schedule is set up this step comes alone, to see whether it can be taken.
+            None => self.secrets.read(&self.place).await?,
+        };
+        let secret = pool_secrets::member(&self.place, &value)?;
+        let client = PoolClient { secret: Some(secret.into()), ..self.client.clone() };
+        match self.pool.takes_credentials(&client).await {
+            Ok(true) => Ok(()),
+            Ok(false) => bail!("the pool does not take the new secret of {}", self.client_id()),
+            Err(problem) => bail!("the pool does not say whether it takes the new secret: {problem}"),
+        }
+    }
+
+    fn members(&self, value: &SecretString) -> Result<Map<String, Value>, AwsProblem> {
+        pool_secrets::members(&self.place, value)
+    }
+}
