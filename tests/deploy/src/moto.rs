@@ -38,6 +38,7 @@ struct Made {
     outputs: BTreeMap<String, String>,
     resources: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
+    rotation: BTreeMap<String, String>,
     table: Value,
     clients: BTreeMap<String, Value>,
 }
@@ -82,6 +83,11 @@ impl Stack {
     /// The variables that the service is started with.
     pub fn environment(&self) -> &BTreeMap<String, String> {
         &self.made.environment
+    }
+
+    /// The variables that the rotation of the pool client's secret is started with.
+    pub fn rotation(&self) -> &BTreeMap<String, String> {
+        &self.made.rotation
     }
 
     /// The table, as `DescribeTable` has it.

@@ -123,11 +123,15 @@ def pool_clients(known, names):
 def environment(resources):
     """The variables that the service would be started with."""
     if COMPUTE == "Lambda":
-        function = client("lambda").get_function_configuration(FunctionName=resources["Function"])
-        return {name: str(value) for name, value in function["Environment"]["Variables"].items()}
+        return function_environment(resources["Function"])
     task = client("ecs").describe_task_definition(taskDefinition=resources["TaskDefinition"])["taskDefinition"]
     container = next(found for found in task["containerDefinitions"] if found["name"] == "device-grant")
     return {variable["name"]: variable["value"] for variable in container["environment"]}
+
+
+def function_environment(name):
+    function = client("lambda").get_function_configuration(FunctionName=name)
+    return {name: str(value) for name, value in function["Environment"]["Variables"].items()}
 
 
 def main():
@@ -159,6 +163,7 @@ def main():
                 "outputs": {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]},
                 "resources": resources,
                 "environment": environment(resources),
+                "rotation": function_environment(resources["RotationFunction"]),
                 "table": client("dynamodb").describe_table(TableName=resources["Table"])["Table"],
                 "clients": pool_clients(known, names),
             },

@@ -149,7 +149,7 @@ pub(crate) const KEYS: &[Key] = &[
         .sample("APP_CLIENT_ID"),
     Key::new("upstream.client_secret", Kind::Secret, "Its secret; none for a public client.").sample("APP_CLIENT_SECRET"),
     Key::new("upstream.client_secret_file", Kind::Text, "A file with the secret instead."),
-    Key::new("upstream.client_secret_manager", Kind::Text, "A secret of AWS Secrets Manager instead, by its name or ARN: JSON with a text `client_secret`. It needs `secretsmanager:GetSecretValue`. It is read at the start, every five minutes, and at once when the pool refuses what we have: whoever rotates it needs no restart. Without an ARN it is in `store.region`."),
+    Key::new("upstream.client_secret_manager", Kind::Text, "A secret of AWS Secrets Manager instead, by its name or ARN: JSON with a text `client_secret`. It needs `secretsmanager:GetSecretValue`. `device-grant rotate-pool-secret` rotates it at Cognito, and keeps what Cognito calls it as `client_secret_id`. It is read at the start, every five minutes, and at once when the pool refuses what we have: whoever rotates it needs no restart. Without an ARN it is in `store.region`."),
     Key::new("upstream.client_auth", Kind::OneOf(&["client_secret_basic", "client_secret_post"], &["private_key_jwt"]), "How pool clients with a secret prove themselves at the pool.")
         .text("client_secret_basic"),
     Key::new("upstream.authorize_params", Kind::Map, "Further parameters of every trip to the pool, such as `{ identity_provider = \"COGNITO\" }`."),

@@ -50,9 +50,9 @@ fn cfn_lint_sees_a_value_that_nothing_has() {
 #[test]
 fn checkov_sees_an_open_door() {
     let template = Template::get();
-    let ours = "SourceSecurityGroupId: !Ref LoadBalancerGroup";
-    let open = template.with(ours, "CidrIp: 0.0.0.0/0").replace("FromPort: 8080\n", "FromPort: 22\n");
-    let verdict = checkov(&scratch("open.yaml", &open.replace("ToPort: 8080\n", "ToPort: 22\n")));
+    let ours = "FromPort: 8080, ToPort: 8080, SourceSecurityGroupId: !Ref LoadBalancerGroup";
+    let open = template.with(ours, "FromPort: 22, ToPort: 22, CidrIp: 0.0.0.0/0");
+    let verdict = checkov(&scratch("open.yaml", &open));
     assert!(!verdict.clean && verdict.output.contains("CKV_AWS_24:"), "{}", verdict.output);
 }
 

@@ -15,7 +15,12 @@ const OPERATORS_CALLS: [&str; 3] = ["dynamodb:CreateTable", "dynamodb:Scan", "dy
 #[test]
 fn the_program_knows_every_setting_that_it_is_given() {
     let (template, settings) = (Template::get(), Settings::read());
-    let given = [container(template, "migrate"), container(template, "device-grant"), function(template)];
+    let given = [
+        container(template, "migrate"),
+        container(template, "device-grant"),
+        function(template, "Function"),
+        function(template, "RotationFunction"),
+    ];
     let given = given.iter().flat_map(BTreeMap::keys).map(String::as_str);
     let unknown = given.filter(|name| !settings.knows(name)).collect::<BTreeSet<_>>();
     assert_eq!(unknown, BTreeSet::new());
@@ -29,14 +34,14 @@ fn both_forms_are_given_the_same_settings() {
     for of_tasks in ["DEVICE_GRANT__LISTEN", "DEVICE_GRANT__NETWORK__DRAIN_DELAY_S"] {
         assert!(task.remove(of_tasks).is_some(), "{of_tasks} is not set");
     }
-    assert_eq!(task, function(template));
+    assert_eq!(task, function(template, "Function"));
 }
 
 #[test]
 fn the_role_allows_what_the_program_calls_and_nothing_else() {
     let calls = sources(&root().join("crates"));
     let called = |action: &str| calls.contains(&format!(".{}(", method(action)));
-    let allowed = allowed(Template::get());
+    let allowed = allowed(Template::get(), "ServiceRole", "Service");
 
     let uncalled = allowed.iter().map(String::as_str).filter(|action| !called(action));
     assert_eq!(uncalled.collect::<Vec<_>>(), [""; 0]);
@@ -47,11 +52,29 @@ fn the_role_allows_what_the_program_calls_and_nothing_else() {
     assert_eq!(of_the_store, of_the_role);
 }
 
+/// What the service may not do is the rotation's: together they may do what the program knows of in Cognito and Secrets
+/// Manager.
+#[test]
+fn the_rotation_may_do_what_it_does_and_nothing_else() {
+    let of_the_two =
+        |action: &String| action.starts_with("secretsmanager:") || action.starts_with("cognito-idp:");
+    let rotation = allowed(Template::get(), "RotationRole", "Rotation");
+    let service = allowed(Template::get(), "ServiceRole", "Service");
+    let known = sources(&root().join("crates/aws/src"));
+    let known = known.split('"').map(str::to_owned).filter(of_the_two).collect::<BTreeSet<_>>();
+
+    let together = rotation.union(&service).cloned().filter(of_the_two).collect::<BTreeSet<_>>();
+    assert_eq!(together, known);
+    let both = rotation.intersection(&service).filter(|action| of_the_two(action)).collect::<Vec<_>>();
+    assert_eq!(both, ["secretsmanager:GetSecretValue"]);
+}
+
 /// Every statement names things of this stack.
 #[test]
-fn the_role_reaches_nothing_beyond_the_stack() {
+fn the_roles_reach_nothing_beyond_the_stack() {
     let template = Template::get();
-    for policy in list(&template.properties("ServiceRole")["Policies"]) {
+    let policies = ["ServiceRole", "RotationRole"].map(|role| list(&template.properties(role)["Policies"]));
+    for policy in policies.into_iter().flatten() {
         for statement in list(&policy["PolicyDocument"]["Statement"]) {
             let resource = &statement["Resource"];
             let named = resource.get("Ref").or_else(|| resource["Fn::GetAtt"].get(0));
@@ -128,8 +151,8 @@ fn container(template: &Template, name: &str) -> BTreeMap<String, Value> {
     variables.iter().map(|pair| (text(&pair["Name"]).to_owned(), pair["Value"].clone())).collect()
 }
 
-fn function(template: &Template) -> BTreeMap<String, Value> {
-    let variables = &template.properties("Function")["Environment"]["Variables"];
+fn function(template: &Template, name: &str) -> BTreeMap<String, Value> {
+    let variables = &template.properties(name)["Environment"]["Variables"];
     variables.as_object().expect("a table").clone().into_iter().collect()
 }
 
@@ -138,13 +161,12 @@ fn attribute(attributes: &[Value], key: &str) -> Value {
     found.unwrap_or_else(|| panic!("{key} is not set"))["Value"].clone()
 }
 
-/// The actions that the service itself may take. (The other policy is for what AWS does on its behalf.)
-fn allowed(template: &Template) -> BTreeSet<String> {
-    let policies = list(&template.properties("ServiceRole")["Policies"]);
-    let service =
-        policies.iter().find(|policy| policy["PolicyName"] == "Service").expect("the policy Service");
+/// The actions of a role's policy. (The service has another one for what AWS does on its behalf.)
+fn allowed(template: &Template, role: &str, policy: &str) -> BTreeSet<String> {
+    let policies = list(&template.properties(role)["Policies"]);
+    let policy = policies.iter().find(|found| found["PolicyName"] == policy).expect("a policy of that name");
     let statements =
-        list(&service["PolicyDocument"]["Statement"]).iter().map(|statement| &statement["Action"]);
+        list(&policy["PolicyDocument"]["Statement"]).iter().map(|statement| &statement["Action"]);
     let actions =
         statements.flat_map(|action| action.as_array().cloned().unwrap_or_else(|| vec![action.clone()]));
     actions.map(|action| text(&action).to_owned()).collect()
