@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use device_grant_aws::{AwsProblem, Connection, Secrets, UserPoolClients};
+use device_grant_aws::{AwsProblem, Blame, Connection, Secrets, UserPoolClients};
 use device_grant_domain::pool::PoolClient;
 use device_grant_upstream::OidcPool;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -107,8 +107,10 @@ impl Rotation {
         value.insert(pool_secrets::MEMBER.to_owned(), Value::from(added.value.expose_secret()));
         let value = SecretString::from(Value::Object(value).to_string());
         if let Err(problem) = self.secrets.put_pending(&self.place, version, &value).await {
-            // Nobody will ever know it.
-            self.clients.delete_secret(self.client_id(), &added.id).await?;
+            // Nobody will ever know it, unless it was written all the same.
+            if problem.blame != Blame::Away {
+                self.clients.delete_secret(self.client_id(), &added.id).await?;
+            }
             return Err(problem.into());
         }
         Ok(())
@@ -129,8 +131,7 @@ impl Rotation {
             Some(ours) if listed.iter().any(|id| is(id, Some(ours))) => {
                 listed.iter().find(|id| !is(id, Some(ours)))
             }
-            Some(_) => None,
-            None => listed.iter().find(|id| is(id, abandoned.as_ref())),
+            _ => listed.iter().find(|id| is(id, abandoned.as_ref())),
         };
         let Some(superfluous) = superfluous else {
             bail!(

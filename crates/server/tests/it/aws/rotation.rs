@@ -103,6 +103,17 @@ async fn a_rotation_that_fails_changes_nothing_and_the_next_one_succeeds() {
     }
 }
 
+/// What may have been written is not made useless.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_may_be_kept_is_not_deleted() {
+    let bench = Bench::keeping(FIRST).await;
+    bench.aws.answers("PutSecretValue", 500, json!({ "__type": "InternalServiceError" }));
+    let told = bench.rotate().await;
+    assert!(told.contains("AWS does not answer secretsmanager:PutSecretValue"), "{told}");
+    assert_eq!(bench.taken().len(), 2);
+    assert_eq!(bench.current(), "the first secret");
+}
+
 /// A secret that the pool does not take is not put into use.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_pool_does_not_take_is_not_used() {

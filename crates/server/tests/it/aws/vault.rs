@@ -40,7 +40,7 @@ impl Vault {
         match action {
             "DescribeSecret" => {
                 let stages = self.stages.iter().map(|(stage, version)| (version.clone(), json!([stage])));
-                Some((200, json!({ "ARN": ARN, "VersionIdsToStages": Value::from_iter(stages) })))
+                Some((200, json!({ "ARN": ARN, "VersionIdsToStages": stages.collect::<Value>() })))
             }
             "GetSecretValue" => {
                 let stage = text("VersionStage").unwrap_or_else(|| CURRENT.to_owned());
