@@ -77,6 +77,18 @@ pub enum Prompt {
     SelectAccount,
 }
 
+/// How a pool is asked for a sign-in although it may have a session: which `prompt` (OpenID Connect Core section 3.1.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FreshPrompt {
+    /// `login`, beside what the client's policy asks for.
+    #[default]
+    Login,
+    /// `login` and nothing else: the pool takes one value only (Entra).
+    LoginAlone,
+    /// `select_account`: the pool does not know `login` (Google).
+    SelectAccount,
+}
+
 /// What an ID token must say of its sign-in (OpenID Connect Core section 3.1.3.7, items 12 and 13).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignInDemand {
@@ -113,13 +125,16 @@ impl Policies {
 
 impl StepUp {
     /// The parameters of the authorization request. With `anew` the person is to sign in whatever else the policy wants to
-    /// be shown; `prompt` is a list.
-    pub fn parameters(&self, anew: bool) -> Vec<(&'static str, String)> {
+    /// be shown; `prompt` is a list, where the pool takes one.
+    pub fn parameters(&self, anew: Option<FreshPrompt>) -> Vec<(&'static str, String)> {
         let acr_values = (!self.acr_values.is_empty()).then(|| self.acr_values.join(" "));
-        let prompt = match self.prompt {
-            Some(prompt) if anew && prompt != Prompt::Login => Some(format!("login {}", prompt.as_str())),
-            None if anew => Some(Prompt::Login.as_str().to_owned()),
-            prompt => prompt.map(|prompt| prompt.as_str().to_owned()),
+        let anew = anew.filter(|_| self.prompt != Some(Prompt::Login));
+        let own = self.prompt.map(Prompt::as_str);
+        let prompt = match (anew.map(FreshPrompt::as_str), own) {
+            (Some(fresh), Some(own)) if fresh != own && anew != Some(FreshPrompt::LoginAlone) => {
+                Some(format!("{fresh} {own}"))
+            }
+            (fresh, own) => fresh.or(own).map(str::to_owned),
         };
         let parameters = [
             ("prompt", prompt),
@@ -143,6 +158,15 @@ impl Prompt {
             Self::Login => "login",
             Self::Consent => "consent",
             Self::SelectAccount => "select_account",
+        }
+    }
+}
+
+impl FreshPrompt {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Login | Self::LoginAlone => Prompt::Login.as_str(),
+            Self::SelectAccount => Prompt::SelectAccount.as_str(),
         }
     }
 }
@@ -202,19 +226,41 @@ mod tests {
             acr_values: vec!["mfa".to_owned(), "gold".to_owned()],
         };
         assert_eq!(
-            step_up.parameters(false),
+            step_up.parameters(None),
             [
                 ("prompt", "select_account".to_owned()),
                 ("max_age", "300".to_owned()),
                 ("acr_values", "mfa gold".to_owned())
             ]
         );
-        assert_eq!(step_up.parameters(true)[0], ("prompt", "login select_account".to_owned()));
-        assert_eq!(StepUp::default().parameters(true), [("prompt", "login".to_owned())]);
         assert_eq!(step_up.demand(departed).since, Some(Timestamp::from_secs(9700)));
         let anew = StepUp { prompt: Some(Prompt::Login), ..step_up };
         assert_eq!(anew.demand(departed).since, Some(departed));
         assert_eq!(StepUp::default().demand(departed), SignInDemand::default());
-        assert!(StepUp::default().parameters(false).is_empty());
+        assert!(StepUp::default().parameters(None).is_empty());
+    }
+
+    /// SEC-14: a fresh sign-in is asked for beside what the policy asks for, as far as the pool takes both.
+    #[test]
+    fn a_fresh_sign_in_is_asked_for_in_the_pools_way() {
+        use FreshPrompt::{Login, LoginAlone, SelectAccount};
+        for (own, fresh, expected) in [
+            (None, Login, "login"),
+            (None, LoginAlone, "login"),
+            (None, SelectAccount, "select_account"),
+            (Some(Prompt::Consent), Login, "login consent"),
+            (Some(Prompt::Consent), LoginAlone, "login"),
+            (Some(Prompt::Consent), SelectAccount, "select_account consent"),
+            (Some(Prompt::SelectAccount), SelectAccount, "select_account"),
+            (Some(Prompt::Login), Login, "login"),
+            (Some(Prompt::Login), SelectAccount, "login"),
+        ] {
+            let step_up = StepUp { prompt: own, ..StepUp::default() };
+            assert_eq!(
+                step_up.parameters(Some(fresh)),
+                [("prompt", expected.to_owned())],
+                "{own:?} {fresh:?}"
+            );
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use device_grant_domain::policy::FreshPrompt;
 use device_grant_domain::pool::{AuthorizeTrip, PoolClient};
 use device_grant_protocol::PkceVerifier;
 use url::Url;
@@ -12,7 +13,7 @@ use url::Url;
 const NEVER_EXTRA: [&str; 3] = ["request", "request_uri", "response_mode"];
 
 /// Where to send the browser for `trip`: each parameter once, the endpoint's own query kept.
-pub(crate) fn authorization_url(endpoint: &Url, trip: &AuthorizeTrip<'_>) -> Url {
+pub(crate) fn authorization_url(endpoint: &Url, trip: &AuthorizeTrip<'_>, fresh: FreshPrompt) -> Url {
     let scope = if trip.scope.contains("openid") {
         trip.scope.to_string()
     } else {
@@ -29,7 +30,7 @@ pub(crate) fn authorization_url(endpoint: &Url, trip: &AuthorizeTrip<'_>) -> Url
         ("code_challenge", challenge.as_str()),
         ("code_challenge_method", "S256"),
     ];
-    let step_up = trip.step_up.parameters(trip.anew);
+    let step_up = trip.step_up.parameters(trip.anew.then_some(fresh));
     let step_up = step_up.iter().map(|(name, value)| (*name, value.as_str()));
     let mut url = with_params(endpoint, &ours.into_iter().chain(step_up).collect::<Vec<_>>());
     for (name, value) in trip.extra {
@@ -108,6 +109,7 @@ mod tests {
                 anew: false,
                 extra: &extra,
             },
+            FreshPrompt::Login,
         );
         assert_eq!(url.fragment(), None);
         url.query_pairs().into_owned().collect()

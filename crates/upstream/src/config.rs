@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use device_grant_domain::jws::SigningAlgorithm;
+use device_grant_domain::policy::FreshPrompt;
 use url::{Host, Url};
 
 use crate::http::Bounds;
@@ -24,6 +25,8 @@ pub struct OidcPoolConfig {
     pub leeway: Duration,
     /// What the pool does in a way of its own.
     pub manner: Manner,
+    /// How it is asked for a fresh sign-in.
+    pub fresh_prompt: FreshPrompt,
     /// What ID tokens may be signed with. Discovery may narrow it and never widens it.
     pub algorithms: Vec<SigningAlgorithm>,
     /// The longest wait for a connection.
@@ -72,6 +75,7 @@ impl OidcPoolConfig {
             issuer: issuer.into(),
             account_claim: "sub".to_owned(),
             manner: Manner::Standard,
+            fresh_prompt: FreshPrompt::default(),
             leeway: Duration::from_mins(1),
             algorithms: SigningAlgorithm::ALL.to_vec(),
             connect_timeout: Duration::from_secs(3),

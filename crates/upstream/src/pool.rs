@@ -68,7 +68,7 @@ impl fmt::Debug for OidcPool {
 impl UserPool for OidcPool {
     async fn authorize_url(&self, trip: AuthorizeTrip<'_>) -> Result<Url, PoolProblem> {
         let provider = self.directory.provider().await?;
-        Ok(authorize::authorization_url(&provider.authorization_endpoint, &trip))
+        Ok(authorize::authorization_url(&provider.authorization_endpoint, &trip, self.config.fresh_prompt))
     }
 
     async fn is_from_pool(&self, iss: Option<&str>) -> Result<bool, PoolProblem> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use device_grant_domain::dpop::DpopSettings;
 use device_grant_domain::limits::StartLimits;
+use device_grant_domain::policy::FreshPrompt;
 use device_grant_domain::pool::{PoolClient, PoolSecret};
 use device_grant_domain::store::Consistency;
 use device_grant_domain::{GuessLimits, PollPace, Settings as DomainSettings};
@@ -200,6 +201,11 @@ fn pool(service: &Settings, cognito: Option<&Cognito>, problems: &mut Problems) 
         leeway: seconds(service, "upstream.leeway_s"),
         total_timeout: seconds(service, "upstream.timeout_s"),
         manner: cognito.map_or(Manner::Standard, Cognito::manner),
+        fresh_prompt: match service.text("upstream.fresh_prompt") {
+            Some("login_alone") => FreshPrompt::LoginAlone,
+            Some("select_account") => FreshPrompt::SelectAccount,
+            _ => FreshPrompt::Login,
+        },
         allow_http: issuer.starts_with("http://"),
         ..OidcPoolConfig::new(issuer)
     })

@@ -1,6 +1,7 @@
 //! A sign-in through the pool: authorization URL, callback, exchange.
 
 use device_grant_dev_pool::{Endpoint, Overrides};
+use device_grant_domain::policy::FreshPrompt;
 use device_grant_domain::pool::{Account, ExchangeError, UserPool};
 use device_grant_protocol::AuthMethod;
 use serde_json::{Value, json};
@@ -166,4 +167,16 @@ async fn the_account_claim_decides_who_it_is() {
     let words = unusable(bench.login().await);
     assert!(words.contains("\"oid\"") && words.contains("account_claim"), "{words}");
     assert!(bench.revoked().is_some());
+}
+
+/// SEC-14: how a fresh sign-in is asked for is the configuration's.
+#[tokio::test]
+async fn a_fresh_sign_in_is_asked_for_as_the_pool_takes_it() {
+    for (fresh, expected) in [(FreshPrompt::Login, "login"), (FreshPrompt::SelectAccount, "select_account")] {
+        let bench = Bench::with(|_| {}, |ours| ours.fresh_prompt = fresh).await;
+        let prompt =
+            |url: Url| url.query_pairs().find(|pair| pair.0 == "prompt").map(|pair| pair.1.into_owned());
+        assert_eq!(prompt(bench.way_to_sign_in(true).await).as_deref(), Some(expected));
+        assert_eq!(prompt(bench.way_to_sign_in(false).await), None);
+    }
 }

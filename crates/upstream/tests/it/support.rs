@@ -91,6 +91,10 @@ impl Bench {
     }
 
     pub(crate) async fn authorize_url(&self) -> Url {
+        self.way_to_sign_in(false).await
+    }
+
+    pub(crate) async fn way_to_sign_in(&self, anew: bool) -> Url {
         let trip = AuthorizeTrip {
             client: &self.client,
             redirect_uri: &Url::parse(CALLBACK).unwrap(),
@@ -99,7 +103,7 @@ impl Bench {
             nonce: &Nonce::new(NONCE),
             verifier: &PkceVerifier::new(VERIFIER),
             step_up: &StepUp::default(),
-            anew: false,
+            anew,
             extra: &[],
         };
         self.ours.authorize_url(trip).await.unwrap()

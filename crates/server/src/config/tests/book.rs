@@ -1,5 +1,7 @@
 //! The configurations that the book shows for each user pool.
 
+use device_grant_domain::policy::FreshPrompt;
+
 use super::good;
 
 const POOLS: [(&str, &str); 6] = [
@@ -21,6 +23,12 @@ fn the_configuration_for_each_pool_is_good() {
         let text =
             blocks[0].replace("client_secret_file = \"/run/secrets/device-grant\"", "client_secret = \"s\"");
         let config = good(&text);
+        let fresh = match pool {
+            "entra" => FreshPrompt::LoginAlone,
+            "google" => FreshPrompt::SelectAccount,
+            _ => FreshPrompt::Login,
+        };
+        assert_eq!(config.pool.fresh_prompt, fresh, "{pool}");
         assert_eq!(config.settings.public_url.as_str(), "https://login.example.com/", "{pool}");
         // One that is shown, or all of the pool's.
         assert_eq!(config.clients.len() + usize::from(config.from_pool), 1, "{pool}");
