@@ -136,9 +136,11 @@ impl StepUp {
             }
             (fresh, own) => fresh.or(own).map(str::to_owned),
         };
+        // Only who asks for an age is owed an `auth_time` (OpenID Connect Core section 2), and `login` is judged by that.
+        let max_age = self.max_age.or((self.prompt == Some(Prompt::Login)).then_some(Duration::ZERO));
         let parameters = [
             ("prompt", prompt),
-            ("max_age", self.max_age.map(|age| age.as_secs().to_string())),
+            ("max_age", max_age.map(|age| age.as_secs().to_string())),
             ("acr_values", acr_values),
         ];
         parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
@@ -257,10 +259,12 @@ mod tests {
         ] {
             let step_up = StepUp { prompt: own, ..StepUp::default() };
             assert_eq!(
-                step_up.parameters(Some(fresh)),
-                [("prompt", expected.to_owned())],
+                step_up.parameters(Some(fresh))[0],
+                ("prompt", expected.to_owned()),
                 "{own:?} {fresh:?}"
             );
         }
+        let login = StepUp { prompt: Some(Prompt::Login), ..StepUp::default() };
+        assert_eq!(login.parameters(None), [("prompt", "login".to_owned()), ("max_age", "0".to_owned())]);
     }
 }

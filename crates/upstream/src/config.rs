@@ -27,6 +27,8 @@ pub struct OidcPoolConfig {
     pub manner: Manner,
     /// How it is asked for a fresh sign-in.
     pub fresh_prompt: FreshPrompt,
+    /// Whether browsers are sent there to end its session, where discovery says where.
+    pub signs_out: bool,
     /// What ID tokens may be signed with. Discovery may narrow it and never widens it.
     pub algorithms: Vec<SigningAlgorithm>,
     /// The longest wait for a connection.
@@ -76,6 +78,7 @@ impl OidcPoolConfig {
             account_claim: "sub".to_owned(),
             manner: Manner::Standard,
             fresh_prompt: FreshPrompt::default(),
+            signs_out: true,
             leeway: Duration::from_mins(1),
             algorithms: SigningAlgorithm::ALL.to_vec(),
             connect_timeout: Duration::from_secs(3),

@@ -98,7 +98,7 @@ impl UserPool for OidcPool {
 
     async fn end_session_url(&self, client: &PoolClient, return_to: &Url) -> Option<Url> {
         let provider = self.directory.provider().await.ok()?;
-        let endpoint = provider.end_session_endpoint.as_ref()?;
+        let endpoint = provider.end_session_endpoint.as_ref().filter(|_| self.config.signs_out)?;
         Some(authorize::end_session_url(endpoint, client, (self.config.manner.return_parameter(), return_to)))
     }
 

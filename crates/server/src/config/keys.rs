@@ -155,6 +155,8 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("upstream.authorize_params", Kind::Map, "Further parameters of every trip to the pool, such as `{ identity_provider = \"COGNITO\" }`."),
     Key::new("upstream.fresh_prompt", Kind::OneOf(&["login", "login_alone", "select_account"], &[]), "Which `prompt` asks the pool for a fresh sign-in, after \"Not you?\" and while user codes are being guessed. `login` goes beside what `client.policies.prompt` asks for; `login_alone` takes its place, for a pool that takes one value (Entra); `select_account` is for a pool that does not know `login` (Google).")
         .text("login"),
+    Key::new("upstream.sign_out", Kind::Flag, "Whether \"Not you?\" ends the person's session at the pool too, where discovery names an endpoint for that. `false` for a pool that wants more there than a `client_id` (Okta: an `id_token_hint`). The next sign-in is asked for anew in any case.")
+        .flag(true),
     Key::new("upstream.account_claim", Kind::Text, "The claim that names one person across two clients of the pool. `sub` unless the pool gives pairwise subjects (Entra: `oid`).")
         .text("sub"),
     Key::new("upstream.rotates_refresh_tokens", Kind::Flag, "Whether the pool gives a new refresh token at each refresh and notices when an old one comes again (Keycloak: Revoke Refresh Token; Cognito: refresh token rotation). Where it does not, nothing notices a public client's refresh token that somebody has copied, and the start says so, unless the client demands DPoP (RFC 9700 section 4.14.2).").flag(false),

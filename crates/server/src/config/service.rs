@@ -201,6 +201,7 @@ fn pool(service: &Settings, cognito: Option<&Cognito>, problems: &mut Problems) 
         leeway: seconds(service, "upstream.leeway_s"),
         total_timeout: seconds(service, "upstream.timeout_s"),
         manner: cognito.map_or(Manner::Standard, Cognito::manner),
+        signs_out: service.flag("upstream.sign_out"),
         fresh_prompt: match service.text("upstream.fresh_prompt") {
             Some("login_alone") => FreshPrompt::LoginAlone,
             Some("select_account") => FreshPrompt::SelectAccount,

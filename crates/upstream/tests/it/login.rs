@@ -32,6 +32,8 @@ async fn a_pool_with_a_sign_out_is_asked_to_sign_out() {
     let home = Url::parse("https://dg.example/device").unwrap();
     let url = bench.ours.end_session_url(&bench.client, &home).await.unwrap();
     assert!(url.as_str().starts_with(&format!("{}/logout?client_id=tv&", bench.served.issuer())), "{url}");
+    let bench = Bench::with(|_| {}, |ours| ours.signs_out = false).await;
+    assert_eq!(bench.ours.end_session_url(&bench.client, &home).await, None);
 }
 
 /// UP-10: the endpoint's own query is kept.

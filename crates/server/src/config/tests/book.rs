@@ -29,6 +29,7 @@ fn the_configuration_for_each_pool_is_good() {
             _ => FreshPrompt::Login,
         };
         assert_eq!(config.pool.fresh_prompt, fresh, "{pool}");
+        assert_eq!(config.pool.signs_out, pool != "okta", "{pool}");
         assert_eq!(config.settings.public_url.as_str(), "https://login.example.com/", "{pool}");
         // One that is shown, or all of the pool's.
         assert_eq!(config.clients.len() + usize::from(config.from_pool), 1, "{pool}");
