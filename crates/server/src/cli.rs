@@ -138,14 +138,23 @@ pub(crate) enum KeyAction {
         purpose: KeyPurpose,
     },
     /// Let a key seal from now on, once every replica has it. Then give the file to every replica.
-    Activate(OneKey),
+    Activate {
+        #[command(flatten)]
+        key: OneKey,
+        /// Activate it although no replica was heard in the last minute: none runs.
+        #[arg(long)]
+        no_replica_runs: bool,
+    },
     /// Remove a key that nothing depends on any more. Then give the file to every replica.
     Retire {
         #[command(flatten)]
         key: OneKey,
-        /// Remove it although refresh tokens may rest on it: their devices must log in again.
+        /// Remove a durable key although refresh tokens may rest on it: their devices must log in again.
         #[arg(long)]
         log_devices_out: bool,
+        /// Remove a request key although logins may rest on it: those under way must start again.
+        #[arg(long)]
+        end_logins: bool,
     },
 }
 

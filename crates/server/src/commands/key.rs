@@ -1,5 +1,6 @@
 //! `device-grant key`: keys are added, activated and retired without losing anybody.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use device_grant_domain::{Clock, KeyMaterial, Keyring, Purpose, SystemClock, Tim
 
 use super::shown;
 use crate::cli::{KeyAction, KeyFile, KeyPurpose, OneKey};
-use crate::config::{self, Config, Environment, Log, LogFormat};
+use crate::config::{self, Config, Environment, Log, LogFormat, StoreConfig};
 use crate::keyring_home::{KeyringHome, file};
 use crate::telemetry;
 use crate::wiring::Store;
@@ -24,9 +25,15 @@ pub(crate) async fn run(action: &KeyAction, environment: &Environment) -> anyhow
         KeyAction::Add { file, purpose } => {
             Bench::open(file, environment).await?.add((*purpose).into()).await
         }
-        KeyAction::Activate(key) => activate(&mut Bench::open(&key.file, environment).await?, key).await,
-        KeyAction::Retire { key, log_devices_out } => {
-            retire(&mut Bench::open(&key.file, environment).await?, key, *log_devices_out).await
+        KeyAction::Activate { key, no_replica_runs } => {
+            activate(&mut Bench::open(&key.file, environment).await?, key, *no_replica_runs).await
+        }
+        KeyAction::Retire { key, log_devices_out, end_logins } => {
+            let at_once = match key.purpose {
+                KeyPurpose::Request => *end_logins,
+                KeyPurpose::Durable => *log_devices_out,
+            };
+            retire(&mut Bench::open(&key.file, environment).await?, key, at_once).await
         }
     }
 }
@@ -44,6 +51,14 @@ impl Bench {
     async fn open(args: &KeyFile, environment: &Environment) -> anyhow::Result<Self> {
         let config = config::load(args.config.file(), environment)?;
         telemetry::start(&Log { format: LogFormat::Human, level: "error".to_owned() });
+        if let StoreConfig::Embedded(path) = &config.store {
+            // One that is made here has no replicas, and its first server would miss the keys that belong to it.
+            ensure!(
+                path.exists(),
+                "there is no store {}: no server has run on it yet. Is this the configuration of the one that runs?",
+                path.display()
+            );
+        }
         let file = args.keyring.as_deref().or_else(|| config.keyring.file());
         let (store, home, keys) = match file {
             Some(file) => {
@@ -117,11 +132,17 @@ async fn list(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn activate(bench: &mut Bench, key: &OneKey) -> anyhow::Result<()> {
+async fn activate(bench: &mut Bench, key: &OneKey, no_replica_runs: bool) -> anyhow::Result<()> {
     let purpose = Purpose::from(key.purpose);
     let position = bench.position(purpose, key.number)?;
     ensure!(!bench.keys[position].active, "{} key {} is active already", purpose.as_str(), key.number);
-    let lacking = lacking(bench, purpose, key.number).await?;
+    let holdings = keys::holdings(&*bench.store.records(), bench.now).await?;
+    ensure!(
+        no_replica_runs || !holdings.is_empty(),
+        "no replica was heard in the last minute, so nobody knows whether all of them have the key. Is this the store that they \
+         use (store.kind, its table and region)? If none runs: --no-replica-runs"
+    );
+    let lacking = lacking(bench, holdings, purpose, key.number)?;
     ensure!(
         lacking.is_empty(),
         "these replicas do not have the key yet and could not open what the others seal: {}. Give them the file, and \
@@ -139,16 +160,20 @@ async fn activate(bench: &mut Bench, key: &OneKey) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The living replicas without this key.
-async fn lacking(bench: &Bench, purpose: Purpose, number: u8) -> anyhow::Result<Vec<String>> {
+/// Those of the living replicas that are without this key.
+fn lacking(
+    bench: &Bench,
+    holdings: BTreeMap<String, Holding>,
+    purpose: Purpose,
+    number: u8,
+) -> anyhow::Result<Vec<String>> {
     let name =
         Keyring::new(bench.keys.clone())?.name(purpose, number).context("the key is in the keyring")?;
-    let holdings = keys::holdings(&*bench.store.records(), bench.now).await?;
     let lacks = |(replica, holding): (String, Holding)| (!holding.keys.contains(&name)).then_some(replica);
     Ok(holdings.into_iter().filter_map(lacks).collect())
 }
 
-async fn retire(bench: &mut Bench, key: &OneKey, log_devices_out: bool) -> anyhow::Result<()> {
+async fn retire(bench: &mut Bench, key: &OneKey, at_once: bool) -> anyhow::Result<()> {
     let (purpose, number) = (Purpose::from(key.purpose), key.number);
     let position = bench.position(purpose, number)?;
     ensure!(
@@ -159,9 +184,10 @@ async fn retire(bench: &mut Bench, key: &OneKey, log_devices_out: bool) -> anyho
     match purpose {
         // Nothing was ever sealed under a key that was never active.
         _ if bench.keys[position].activated_at.is_none() && number > bench.active(purpose)?.number => {}
+        Purpose::Request if at_once => {}
         Purpose::Request => {
-            let ends = bench.request_rest_ends()?;
-            rested(ends, bench.now, "requests, cookies and user codes may still rest on it")?;
+            let why = "requests, cookies and user codes may still rest on it; `--end-logins` retires it all the same";
+            rested(bench.request_rest_ends()?, bench.now, why)?;
         }
         Purpose::Durable => {
             let (records, keyring) = (bench.store.records(), Keyring::new(bench.keys.clone())?);
@@ -175,11 +201,10 @@ async fn retire(bench: &mut Bench, key: &OneKey, log_devices_out: bool) -> anyho
                  or give it a fresh one: device-grant client rotate-secret",
                 clients.join(", ")
             );
-            let ends = bench.durable_rest_ends(number).await?;
             let why =
                 "refresh tokens of devices may still rest on it; `--log-devices-out` retires it all the same";
-            if !log_devices_out {
-                rested(ends, bench.now, why)?;
+            if !at_once {
+                rested(bench.durable_rest_ends(number).await?, bench.now, why)?;
             }
         }
     }

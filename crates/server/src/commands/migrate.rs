@@ -10,6 +10,10 @@ pub(crate) async fn run(file: Option<&Path>, environment: &Environment) -> anyho
     let (store, log) = config::load_store(file, environment)?;
     telemetry::start(&log);
     match &store {
+        // Made here it would have no keys, which the first server makes with it.
+        StoreConfig::Embedded(path) if !path.exists() => {
+            println!("There is no store {} yet; the first server makes it.", path.display());
+        }
         StoreConfig::Embedded(path) => {
             // Opening it is all: the file brings itself up to date.
             Store::open(&store).await?;

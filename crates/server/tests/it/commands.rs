@@ -48,10 +48,20 @@ fn init_makes_a_keyring_once_for_the_owner_only() {
 #[test]
 fn migrate_needs_the_store_alone_and_may_be_repeated() {
     let directory = Directory::new();
-    for _ in 0..2 {
+    let migrate = |told: &str| {
         let migrated = directory.run(&["migrate"]);
         assert!(migrated.status.success(), "{}", stderr(&migrated));
-        assert!(stdout(&migrated).contains("up to date"));
+        assert!(stdout(&migrated).contains(told), "{}", stdout(&migrated));
+    };
+    // One that it made would lack the keys that the first server makes with it.
+    migrate("There is no store device-grant.db yet");
+    assert!(!directory.path("device-grant.db").exists());
+    directory.write("device-grant.toml", &configuration(NOBODY));
+    let server = Server::start(&directory, &["serve"]);
+    server.terminate();
+    assert!(server.wait().success());
+    for _ in 0..2 {
+        migrate("up to date");
     }
 }
 

@@ -61,7 +61,21 @@ fn keys_are_rotated_under_a_running_server() {
         assert_eq!(refused.status.code(), Some(1), "{args:?}");
         assert!(stderr(&refused).contains(why), "{args:?}: {}", stderr(&refused));
     }
+    // A stolen key does not wait.
+    let retired = key(&directory, &["retire", "request", "1", "--end-logins"]);
+    assert!(stdout(&retired).contains("Retired request key 1."), "{}", stderr(&retired));
     assert_eq!(get(&server.address, "/readyz").0, 200);
+}
+
+/// A store that is not there is not made: nobody's keys are asked for in it.
+#[test]
+fn keys_are_not_rotated_in_a_store_of_nobody() {
+    let directory = Directory::new();
+    assert!(directory.run(&["init", "--keyring", "keys"]).status.success());
+    directory.write("device-grant.toml", &configuration(NOBODY));
+    let refused = key(&directory, &["add", "request", "--keyring", "keys"]);
+    assert!(stderr(&refused).contains("there is no store device-grant.db"), "{}", stderr(&refused));
+    assert!(!directory.path("device-grant.db").exists());
 }
 
 #[test]
@@ -74,11 +88,12 @@ fn a_durable_key_stays_while_devices_may_rest_on_it() {
         let registered = directory.run(&[&["client"], client].concat());
         assert!(registered.status.success(), "{}", stderr(&registered));
     }
-    // A server that has ended is nobody to wait for.
-    for args in [["add", "durable"].as_slice(), &["activate", "durable", "2"]] {
-        let done = key(&directory, args);
-        assert!(done.status.success(), "{args:?}: {}", stderr(&done));
-    }
+    // A server that has ended is nobody to wait for; but nobody at all may be the wrong store.
+    assert!(key(&directory, &["add", "durable"]).status.success());
+    let refused = key(&directory, &["activate", "durable", "2"]);
+    assert!(stderr(&refused).contains("no replica was heard in the last minute"), "{}", stderr(&refused));
+    let done = key(&directory, &["activate", "durable", "2", "--no-replica-runs"]);
+    assert!(done.status.success(), "{}", stderr(&done));
     let refused = key(&directory, &["retire", "durable", "1", "--log-devices-out"]);
     assert!(stderr(&refused).contains("clients are hashed under it: speaker."), "{}", stderr(&refused));
     assert!(directory.run(&["client", "rotate-secret", "speaker", "--keep-old-s", "0"]).status.success());
@@ -100,7 +115,7 @@ fn a_durable_key_stays_while_devices_may_rest_on_it() {
 #[test]
 fn keys_without_a_file_are_left_alone() {
     let directory = Directory::new();
-    assert!(directory.run(&["init", "--keyring", "keys"]).status.success());
+    drop(serve(&directory));
     directory.write("device-grant.toml", &configuration(NOBODY));
     let mut command = directory.command(&["key", "add", "request"]);
     let text = std::fs::read_to_string(directory.path("keys")).unwrap();
