@@ -16,7 +16,4 @@ fn without_the_feature_it_says_how_to_build() {
 }
 
 #[cfg(feature = "lambda")]
-mod runtime;
-
-#[cfg(feature = "lambda")]
 mod invocations;

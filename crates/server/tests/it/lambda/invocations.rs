@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use device_grant_dev_pool::{DevClient, DevPoolConfig, LoopbackPool};
+use device_grant_testkit::LambdaFunction;
 use serde_json::{Value, json};
 
-use super::runtime::Function;
 use crate::support::{Directory, NOBODY, configuration, stderr};
 
 const ALB: &str = include_str!("alb.json");
@@ -13,6 +15,18 @@ const FUNCTION_URL: &str = include_str!("function-url.json");
 
 const GRANT: &str = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code";
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A copy of the function that `serve` is in `directory`.
+async fn serving(directory: &Directory, environment: &[(&str, &str)]) -> LambdaFunction {
+    let mut serve = directory.command(&["serve"]);
+    serve.envs(environment.iter().copied());
+    let started = LambdaFunction::start("lambda", &serve, Duration::from_secs(90)).await;
+    started.unwrap_or_else(|said| panic!("{said}"))
+}
+
+async fn answered(function: &mut LambdaFunction, event: &Value) -> Value {
+    function.invoke(&event.to_string()).await.unwrap()
+}
 
 /// `event` with another request in it: method, path, query, body.
 fn changed(event: &str, [method, path, query, body]: [&str; 4]) -> Value {
@@ -52,26 +66,26 @@ fn body(answer: &Value) -> Value {
 async fn documented_events_are_answered_in_their_form() {
     let directory = Directory::new();
     directory.write("device-grant.toml", &configuration(NOBODY));
-    let mut function = Function::start(&directory, &[]).await;
-    let answer = function.invoke_raw(ALB).await.unwrap();
+    let mut function = serving(&directory, &[]).await;
+    let answer = function.invoke(ALB).await.unwrap();
     assert_eq!((&answer["statusCode"], &answer["statusDescription"]), (&json!(404), &json!("404 Not Found")));
     assert!(answer["headers"]["content-type"].as_str().unwrap().starts_with("text/html"));
     assert!(answer["body"].as_str().unwrap().contains("<html"));
     assert_eq!((&answer["isBase64Encoded"], answer.get("multiValueHeaders")), (&json!(false), None));
-    let answer = function.invoke_raw(ALB_MULTI_VALUE).await.unwrap();
+    let answer = function.invoke(ALB_MULTI_VALUE).await.unwrap();
     assert_eq!((&answer["statusCode"], answer.get("headers")), (&json!(404), None));
     assert_eq!(answer["multiValueHeaders"]["x-content-type-options"], json!(["nosniff"]));
-    let answer = function.invoke_raw(FUNCTION_URL).await.unwrap();
+    let answer = function.invoke(FUNCTION_URL).await.unwrap();
     assert_eq!((&answer["statusCode"], &answer["cookies"]), (&json!(404), &json!([])));
     assert_eq!(answer.get("statusDescription"), None);
     // A health check names no host.
-    let answer = function.invoke_raw(HEALTH_CHECK).await.unwrap();
+    let answer = function.invoke(HEALTH_CHECK).await.unwrap();
     assert_eq!(answer["statusCode"], 200, "{answer}");
 
-    let error = function.invoke_raw(r#"{"detail":{"secret":"s3cret"}}"#).await.unwrap_err();
+    let error = function.invoke(r#"{"detail":{"secret":"s3cret"}}"#).await.unwrap_err();
     let words = error["errorMessage"].as_str().unwrap();
     assert!(words.contains("Application Load Balancer") && !words.contains("s3cret"), "{error}");
-    assert_eq!(function.invoke_raw(HEALTH_CHECK).await.unwrap()["statusCode"], 200, "it goes on");
+    assert_eq!(function.invoke(HEALTH_CHECK).await.unwrap()["statusCode"], 200, "it goes on");
 }
 
 /// DA-01, TP-02, TP-03: a device starts and polls, in each form of event, with its body in clear and in base64; the pace is
@@ -84,26 +98,26 @@ async fn a_device_starts_and_polls() {
             "device-grant.toml",
             &configuration(NOBODY).replace("[network]", "[codes]\ninterval_s = 60\n[network]"),
         );
-        let mut function = Function::start(&directory, &[]).await;
+        let mut function = serving(&directory, &[]).await;
         let start = changed(event, ["POST", "/device_authorization", "", "client_id=tv&scope=openid"]);
-        let codes = body(&function.invoke(&start).await);
+        let codes = body(&answered(&mut function, &start).await);
         let code = codes["device_code"].as_str().unwrap_or_else(|| panic!("{codes}"));
         let form = format!("grant_type={GRANT}&client_id=tv&device_code={code}");
         let mut poll = changed(event, ["POST", "/token", "", &BASE64_STANDARD.encode(form)]);
         poll["isBase64Encoded"] = json!(true);
-        assert_eq!(body(&function.invoke(&poll).await)["error"], "authorization_pending");
+        assert_eq!(body(&answered(&mut function, &poll).await)["error"], "authorization_pending");
         // Another copy of the function, with nothing in its memory.
         drop(function);
-        let mut function = Function::start(&directory, &[]).await;
-        assert_eq!(body(&function.invoke(&poll).await)["error"], "slow_down");
+        let mut function = serving(&directory, &[]).await;
+        assert_eq!(body(&answered(&mut function, &poll).await)["error"], "slow_down");
         drop(function);
         let memory = [("DEVICE_GRANT__POLLS__POLL_PACE", "memory")];
-        let mut function = Function::start(&directory, &memory).await;
-        assert_eq!(body(&function.invoke(&poll).await)["error"], "authorization_pending");
+        let mut function = serving(&directory, &memory).await;
+        assert_eq!(body(&answered(&mut function, &poll).await)["error"], "authorization_pending");
         // The sample's way: in the query, as the client has encoded it.
         let query = format!("grant_type={GRANT}&client_id=%74v&device_code={code}");
         let poll = changed(event, ["POST", "/token", &query, ""]);
-        assert_eq!(body(&function.invoke(&poll).await)["error"], "slow_down");
+        assert_eq!(body(&answered(&mut function, &poll).await)["error"], "slow_down");
     }
 }
 
@@ -118,7 +132,7 @@ async fn the_sender_is_whom_aws_saw() {
     for event in [ALB, ALB_MULTI_VALUE, FUNCTION_URL] {
         let directory = Directory::new();
         directory.write("device-grant.toml", &configuration(NOBODY));
-        let mut function = Function::start(&directory, &limits).await;
+        let mut function = serving(&directory, &limits).await;
         let (mut same, mut others) = (Vec::new(), Vec::new());
         // A minute may end in between, but only one.
         for n in 1..4 {
@@ -133,7 +147,7 @@ async fn the_sender_is_whom_aws_saw() {
                 } else {
                     set(&mut start, "x-forwarded-for", &format!("{left}, {seen}"));
                 }
-                heard.push(function.invoke(&start).await["statusCode"].clone());
+                heard.push(answered(&mut function, &start).await["statusCode"].clone());
             }
         }
         assert_eq!(others, [200; 3]);
@@ -155,14 +169,15 @@ async fn a_person_goes_to_the_pool_and_comes_back() {
     for event in [ALB_MULTI_VALUE, FUNCTION_URL] {
         let directory = Directory::new();
         directory.write("device-grant.toml", &configuration(pool.issuer()));
-        let mut function = Function::start(&directory, &[]).await;
-        let sent = function.invoke(&changed(event, ["GET", "/device", "user_code=WDJB-MJHT", ""])).await;
+        let mut function = serving(&directory, &[]).await;
+        let sent =
+            answered(&mut function, &changed(event, ["GET", "/device", "user_code=WDJB-MJHT", ""])).await;
         assert_eq!(sent["statusCode"], 303, "{sent}");
         let mut jar = Jar::default();
         jar.take(&sent);
         let mut page = changed(event, ["GET", "/device", "", ""]);
         jar.show(&mut page);
-        let sent = function.invoke(&page).await;
+        let sent = answered(&mut function, &page).await;
         jar.take(&sent);
         let state = state_in(&sent.to_string());
         let encoded = format!("%{:02X}{}", state.as_bytes()[0], &state[1..]);
@@ -171,7 +186,7 @@ async fn a_person_goes_to_the_pool_and_comes_back() {
             let query = format!("error=access%5Fdenied&error_description=a%20b%2Bc+d%26e&state={state}");
             let mut back = changed(event, ["GET", "/callback", &query, ""]);
             jar.show(&mut back);
-            let answer = function.invoke(&back).await;
+            let answer = answered(&mut function, &back).await;
             assert!(answer["body"].as_str().unwrap().contains(told), "{answer}");
         }
     }
