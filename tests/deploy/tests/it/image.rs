@@ -27,7 +27,7 @@ exec setpriv --clear-groups unshare --root="$root" --wd=/data --setgid=65532 --s
 "#;
 
 /// An image, taken apart.
-struct Image {
+pub(crate) struct Image {
     output: PathBuf,
     /// The digest of its manifest.
     digest: String,
@@ -39,7 +39,7 @@ struct Image {
 
 impl Image {
     /// The one that all tests look at; making it builds the program first, which takes its time where it is not built yet.
-    fn shared() -> &'static Self {
+    pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Image> = OnceLock::new();
         SHARED.get_or_init(|| Self::make("image"))
     }
@@ -95,7 +95,7 @@ impl Image {
     }
 
     /// The program in the image, with its data in `data`.
-    fn command(&self, data: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Command {
+    pub(crate) fn command(&self, data: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Command {
         let mut command = program("unshare");
         command.args(["--mount", "sh", "-c", ENTER, "enter"]).arg(&self.root).arg(data).args(arguments);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
