@@ -17,3 +17,5 @@ fn without_the_feature_it_says_how_to_build() {
 
 #[cfg(feature = "lambda")]
 mod invocations;
+#[cfg(feature = "lambda")]
+mod rotation;

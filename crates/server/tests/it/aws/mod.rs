@@ -1,8 +1,8 @@
 //! On AWS: keys that KMS wraps, secrets that are kept there, and what an operator hears on a bad day.
 
-mod rotation;
+pub(crate) mod rotation;
 mod stand_in;
-mod vault;
+pub(crate) mod vault;
 
 use device_grant_dev_pool::{DevClient, DevPoolConfig, LoopbackPool, Person};
 use serde_json::json;

@@ -10,18 +10,18 @@ use crate::support::Directory;
 
 const CLIENT: &str = "4h57kl";
 const POOL: &str = "eu-west-1_a";
-const FIRST: &str = r#"{"client_id":"4h57kl","client_secret":"the first secret"}"#;
+pub(crate) const FIRST: &str = r#"{"client_id":"4h57kl","client_secret":"the first secret"}"#;
 
 /// A pool, a secret, and a configuration that names both.
-struct Bench {
-    aws: Aws,
+pub(crate) struct Bench {
+    pub(crate) aws: Aws,
     pool: LoopbackPool,
-    directory: Directory,
+    pub(crate) directory: Directory,
 }
 
 impl Bench {
     /// Secrets Manager keeps `value`; the pool knows "the first secret".
-    async fn keeping(value: &str) -> Self {
+    pub(crate) async fn keeping(value: &str) -> Self {
         let pool = LoopbackPool::spawn(|mut issuer| {
             issuer.set_path(POOL);
             let callback = "http://127.0.0.1:8080/callback";
@@ -49,12 +49,12 @@ impl Bench {
     }
 
     /// What the pool takes, oldest first.
-    fn taken(&self) -> Vec<String> {
+    pub(crate) fn taken(&self) -> Vec<String> {
         self.aws.vault(|vault| vault.app_client.values())
     }
 
     /// What is in use.
-    fn current(&self) -> String {
+    pub(crate) fn current(&self) -> String {
         self.aws.vault(|vault| vault.current())["client_secret"].as_str().unwrap().to_owned()
     }
 }
