@@ -1,10 +1,11 @@
 //! The app clients of a Cognito user pool.
 
 use aws_config::SdkConfig;
-use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::config::retry::RetryConfig;
 use aws_sdk_cognitoidentityprovider::error::SdkError;
 use aws_sdk_cognitoidentityprovider::operation::describe_user_pool_client::DescribeUserPoolClientError;
 use aws_sdk_cognitoidentityprovider::types::{FeatureType, OAuthFlowType, UserPoolClientType};
+use aws_sdk_cognitoidentityprovider::{Client, Config};
 use secrecy::SecretString;
 
 use crate::problem::AwsProblem;
@@ -73,10 +74,17 @@ impl UserPoolClients {
         Ok(secrets.filter_map(|secret| secret.client_secret_id).collect())
     }
 
-    /// Lets Cognito make another secret for the app client `id`, which has one. The former stays good.
+    /// Lets Cognito make another secret for the app client `id`, which has one. The former stays good. Asked once: an answer
+    /// that is lost leaves a secret that nobody knows.
     pub async fn add_secret(&self, id: &str) -> Result<AppClientSecret, AwsProblem> {
         let call = self.client.add_user_pool_client_secret().user_pool_id(&self.pool).client_id(id);
-        let added = call.send().await.map_err(|error| AwsProblem::of(ADD, self.resource(), &error))?;
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let added = call
+            .customize()
+            .config_override(once)
+            .send()
+            .await
+            .map_err(|error| AwsProblem::of(ADD, self.resource(), &error))?;
         let secret = added.client_secret_descriptor.and_then(|secret| {
             Some(AppClientSecret {
                 id: secret.client_secret_id?,

@@ -13,4 +13,4 @@ pub use cognito::{AppClient, AppClientSecret, UserPoolClients};
 pub use connect::Connection;
 pub use kms::{KeyContext, Kms, WrappedKey};
 pub use problem::{AwsProblem, Blame};
-pub use secrets::{FoundSecret, Secrets};
+pub use secrets::{FoundSecret, Secrets, Stage};

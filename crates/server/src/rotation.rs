@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
-use device_grant_aws::{AwsProblem, Blame, Connection, Secrets, UserPoolClients};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use device_grant_aws::{AwsProblem, Blame, Connection, Secrets, Stage, UserPoolClients};
 use device_grant_domain::pool::PoolClient;
 use device_grant_upstream::OidcPool;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -86,21 +86,28 @@ impl Rotation {
                 found.arn
             );
         }
+        if found.current.as_deref() == Some(version) {
+            return Ok(());
+        }
         match step {
-            _ if found.current == version => Ok(()),
             Step::Create => self.create(version).await,
             // Whoever made it knows it already.
             Step::Set => Ok(()),
             Step::Test => self.test(version).await,
-            Step::Finish => Ok(self.secrets.promote(&self.place, version, &found.current).await?),
+            Step::Finish => {
+                let other =
+                    "another rotation has begun meanwhile, and may have deleted what this one has made";
+                ensure!(found.pending.as_deref() == Some(version), other);
+                Ok(self.secrets.promote(&self.place, version, found.current.as_deref()).await?)
+            }
         }
     }
 
     async fn create(&self, version: &str) -> anyhow::Result<()> {
-        if self.secrets.read_pending(&self.place, Some(version)).await?.is_some() {
+        if self.value(Stage::Pending, Some(version)).await?.is_some() {
             return Ok(());
         }
-        let mut value = self.members(&self.secrets.read(&self.place).await?)?;
+        let mut value = self.present().await?;
         self.make_room(&value).await?;
         let added = self.clients.add_secret(self.client_id()).await?;
         value.insert(ID.to_owned(), Value::from(added.id.as_str()));
@@ -116,14 +123,30 @@ impl Rotation {
         Ok(())
     }
 
+    /// What is in use and good. If something else has been written in its place, such as the secret of long ago by an update
+    /// of a stack, that is what was in use before.
+    async fn present(&self) -> anyhow::Result<Map<String, Value>> {
+        for stage in [Stage::Current, Stage::Previous] {
+            let Some(value) = self.value(stage, None).await? else { continue };
+            if self.is_taken(&value).await? {
+                return Ok(pool_secrets::members(&self.place, &value)?);
+            }
+        }
+        bail!(
+            "the pool takes neither what the secret {} holds now nor what it held before: put a good secret of {} into it",
+            self.place,
+            self.client_id()
+        );
+    }
+
     /// Deletes the secret that the present one has replaced, or that a rotation made which did not end well.
     async fn make_room(&self, present: &Map<String, Value>) -> anyhow::Result<()> {
         let listed = self.clients.secrets(self.client_id()).await?;
         if listed.len() < 2 {
             return Ok(());
         }
-        let abandoned = match self.secrets.read_pending(&self.place, None).await? {
-            Some(value) => self.members(&value)?.remove(ID),
+        let abandoned = match self.value(Stage::Pending, None).await? {
+            Some(value) => pool_secrets::members(&self.place, &value)?.remove(ID),
             None => None,
         };
         let is = |id: &String, known: Option<&Value>| known.and_then(Value::as_str) == Some(id);
@@ -145,21 +168,28 @@ impl Rotation {
     }
 
     async fn test(&self, version: &str) -> anyhow::Result<()> {
-        let value = match self.secrets.read_pending(&self.place, Some(version)).await? {
+        // When a schedule is set up this step comes alone, to see whether it can be taken.
+        let value = match self.value(Stage::Pending, Some(version)).await? {
             Some(value) => value,
-            // When a schedule is set up this step comes alone, to see whether it can be taken.
             None => self.secrets.read(&self.place).await?,
         };
-        let secret = pool_secrets::member(&self.place, &value)?;
-        let client = PoolClient { secret: Some(secret.into()), ..self.client.clone() };
-        match self.pool.takes_credentials(&client).await {
-            Ok(true) => Ok(()),
-            Ok(false) => bail!("the pool does not take the new secret of {}", self.client_id()),
-            Err(problem) => bail!("the pool does not say whether it takes the new secret: {problem}"),
-        }
+        ensure!(
+            self.is_taken(&value).await?,
+            "the pool does not take the new secret of {}",
+            self.client_id()
+        );
+        Ok(())
     }
 
-    fn members(&self, value: &SecretString) -> Result<Map<String, Value>, AwsProblem> {
-        pool_secrets::members(&self.place, value)
+    async fn value(&self, stage: Stage, version: Option<&str>) -> Result<Option<SecretString>, AwsProblem> {
+        self.secrets.find_value(&self.place, stage, version).await
+    }
+
+    /// Whether the pool takes the secret in this value.
+    async fn is_taken(&self, value: &SecretString) -> anyhow::Result<bool> {
+        let secret = pool_secrets::member(&self.place, value)?;
+        let client = PoolClient { secret: Some(secret.into()), ..self.client.clone() };
+        let taken = self.pool.takes_credentials(&client).await;
+        taken.map_err(|problem| anyhow!("the pool does not say whether it takes the secret: {problem}"))
     }
 }

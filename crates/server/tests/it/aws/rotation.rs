@@ -127,8 +127,30 @@ async fn what_the_pool_does_not_take_is_not_used() {
     bench.aws.recovers("AddUserPoolClientSecret");
     bench.pool.refuse_connections().await;
     let told = bench.rotate().await;
-    assert!(told.contains("the pool does not say whether it takes the new secret"), "{told}");
+    assert!(told.contains("the pool does not say whether it takes the secret"), "{told}");
     assert_eq!(bench.current(), "the first secret");
+}
+
+/// What was good long ago and is written again, as an update of a stack may do, is replaced from what was in use before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_of_long_ago_in_its_place_is_mended() {
+    let bench = Bench::keeping(FIRST).await;
+    for _ in 0..2 {
+        bench.rotate().await;
+    }
+    let good = bench.current();
+    bench.aws.vault(|vault| vault.write("by-the-stack", FIRST));
+    let told = bench.rotate().await;
+    assert!(told.contains("has a new secret"), "{told}");
+    assert_eq!(bench.taken(), [good, bench.current()]);
+
+    let unknown = r#"{"client_secret":"nobody's"}"#;
+    for version in ["by-somebody", "by-somebody-again"] {
+        bench.aws.vault(|vault| vault.write(version, unknown));
+    }
+    let (told, taken) = (bench.rotate().await, bench.taken());
+    assert!(told.contains("takes neither what the secret arn:"), "{told}");
+    assert_eq!(bench.taken(), taken);
 }
 
 /// Of two secrets none is deleted that may be the one in use.

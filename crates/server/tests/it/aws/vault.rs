@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 pub(crate) const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:dg/pool-AbCdEf";
 const CURRENT: &str = "AWSCURRENT";
+const PENDING: &str = "AWSPENDING";
 
 /// The secret, its versions, and the secrets that the pool takes.
 pub(crate) struct Vault {
@@ -35,19 +36,37 @@ impl Vault {
         serde_json::from_str(&self.versions[&self.stages[CURRENT]]).unwrap()
     }
 
+    /// Begins a rotation as Secrets Manager does: its version is there, and holds nothing yet.
+    pub(crate) fn begin(&mut self, version: &str) {
+        self.stages.insert(PENDING.to_owned(), version.to_owned());
+    }
+
+    /// Somebody puts `value` into use.
+    pub(crate) fn write(&mut self, version: &str, value: &str) {
+        self.versions.insert(version.to_owned(), value.to_owned());
+        self.put_into_use(version);
+    }
+
+    fn put_into_use(&mut self, version: &str) {
+        let before = self.stages.insert(CURRENT.to_owned(), version.to_owned()).unwrap();
+        self.stages.insert("AWSPREVIOUS".to_owned(), before);
+    }
+
     pub(super) fn answer(&mut self, action: &str, input: &Value) -> Option<(u16, Value)> {
         let text = |name: &str| input[name].as_str().map(str::to_owned);
         match action {
             "DescribeSecret" => {
-                let stages = self.stages.iter().map(|(stage, version)| (version.clone(), json!([stage])));
-                Some((200, json!({ "ARN": ARN, "VersionIdsToStages": stages.collect::<Value>() })))
+                let mut stages: BTreeMap<_, Vec<_>> = BTreeMap::new();
+                for (stage, version) in &self.stages {
+                    stages.entry(version).or_default().push(stage);
+                }
+                Some((200, json!({ "ARN": ARN, "VersionIdsToStages": stages })))
             }
             "GetSecretValue" => {
-                let stage = text("VersionStage").unwrap_or_else(|| CURRENT.to_owned());
-                let version = self
-                    .stages
-                    .get(&stage)
-                    .filter(|version| text("VersionId").is_none_or(|asked| asked == **version));
+                let stage = text("VersionStage").unwrap();
+                let version = self.stages.get(&stage);
+                let version =
+                    version.filter(|version| text("VersionId").is_none_or(|asked| asked == **version));
                 Some(match version.and_then(|version| self.versions.get(version)) {
                     Some(value) => (200, json!({ "ARN": ARN, "SecretString": value })),
                     None => {
@@ -57,16 +76,18 @@ impl Vault {
             }
             "PutSecretValue" => {
                 let version = text("ClientRequestToken").unwrap();
+                assert_eq!(input["VersionStages"], json!([PENDING]));
                 self.versions.insert(version.clone(), text("SecretString").unwrap());
-                for stage in input["VersionStages"].as_array().unwrap() {
-                    self.stages.insert(stage.as_str().unwrap().to_owned(), version.clone());
-                }
+                self.begin(&version);
                 Some((200, json!({})))
             }
             "UpdateSecretVersionStage" => {
                 let stage = text("VersionStage").unwrap();
                 assert_eq!(text("RemoveFromVersionId"), self.stages.get(&stage).cloned());
-                self.stages.insert(stage, text("MoveToVersionId").unwrap());
+                match text("MoveToVersionId") {
+                    Some(version) => self.put_into_use(&version),
+                    None => drop(self.stages.remove(&stage)),
+                }
                 Some((200, json!({})))
             }
             _ => {

@@ -27,9 +27,11 @@ async fn take(function: &mut LambdaFunction, step: &str, arn: &str, version: &st
 async fn each_step_may_come_twice() {
     let bench = Bench::keeping(FIRST).await;
     let mut function = function(&bench).await;
+    bench.aws.vault(|vault| vault.begin("a-trial"));
     take(&mut function, "testSecret", ARN, "a-trial").await.unwrap();
     for version in ["the-first-rotation", "the-second-rotation"] {
         let before = bench.current();
+        bench.aws.vault(|vault| vault.begin(version));
         for step in STEPS {
             for _ in 0..2 {
                 take(&mut function, step, ARN, version).await.unwrap();
@@ -39,6 +41,20 @@ async fn each_step_may_come_twice() {
         assert_eq!(bench.taken(), [before, bench.current()]);
     }
     assert!(!function.output().contains(&bench.current()), "{}", function.output());
+}
+
+/// Of two rotations at once the later one may have deleted what the earlier one has made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_was_overtaken_does_not_finish() {
+    let bench = Bench::keeping(FIRST).await;
+    let mut function = function(&bench).await;
+    for version in ["the-earlier", "the-later"] {
+        bench.aws.vault(|vault| vault.begin(version));
+        take(&mut function, "createSecret", ARN, version).await.ok();
+    }
+    let refused = take(&mut function, "finishSecret", ARN, "the-earlier").await.unwrap_err();
+    assert!(refused.to_string().contains("another rotation has begun"), "{refused}");
+    assert_eq!(bench.current(), "the first secret");
 }
 
 /// What is asked of the wrong function, or fails, is an error of the function and in its log, with what is missing.

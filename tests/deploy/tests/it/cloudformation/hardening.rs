@@ -60,9 +60,11 @@ fn serve_waits_for_migrate() {
 #[test]
 fn state_outlives_the_stack() {
     let template = Template::get();
-    for name in ["Table", "KeyringKey", "DataKey", "UserPool", "AccessLogs"] {
+    let kept = ["Table", "KeyringKey", "DataKey", "UserPool", "SignInClient", "DeviceClient", "AccessLogs"];
+    for name in kept {
         let resource = template.at(&format!("/Resources/{name}"));
-        assert_eq!(resource["DeletionPolicy"], "RetainExceptOnCreate", "{name}");
+        let policy = if name == "AccessLogs" { "Retain" } else { "RetainExceptOnCreate" };
+        assert_eq!(resource["DeletionPolicy"], policy, "{name}");
         assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{name}");
     }
     let table = template.properties("Table");

@@ -70,11 +70,20 @@ fn the_rotation_may_do_what_it_does_and_nothing_else() {
     assert_eq!(both, ["secretsmanager:GetSecretValue"]);
 }
 
+/// The role of tasks that operators start: the service's, and a look through the table for `key`.
+#[test]
+fn an_operator_may_do_what_the_service_does_and_look_through_the_table() {
+    let mut service = allowed(Template::get(), "ServiceRole", "Service");
+    service.insert("dynamodb:Scan".to_owned());
+    assert_eq!(allowed(Template::get(), "OperatorRole", "Operator"), service);
+}
+
 /// Every statement names things of this stack.
 #[test]
 fn the_roles_reach_nothing_beyond_the_stack() {
     let template = Template::get();
-    let policies = ["ServiceRole", "RotationRole"].map(|role| list(&template.properties(role)["Policies"]));
+    let roles = ["ServiceRole", "RotationRole", "OperatorRole"];
+    let policies = roles.map(|role| list(&template.properties(role)["Policies"]));
     for policy in policies.into_iter().flatten() {
         for statement in list(&policy["PolicyDocument"]["Statement"]) {
             let resource = &statement["Resource"];
