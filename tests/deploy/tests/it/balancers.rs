@@ -37,6 +37,10 @@ struct Edge {
 
 impl Edge {
     fn haproxy(replicas: [u16; 2]) -> Self {
+        Self::haproxy_with(replicas, &[])
+    }
+
+    fn haproxy_with(replicas: [u16; 2], others: &[(&str, &str)]) -> Self {
         let [tls, plain] = [free_port(), free_port()];
         let (directory, certificate) = certificate(&format!("haproxy-{tls}"));
         let file = directory.join("haproxy.cfg");
@@ -45,13 +49,17 @@ impl Edge {
             ("bind :80\n", format!("bind 127.0.0.1:{plain}\n")),
             ("/etc/haproxy/device-grant.pem", directory.join("both.pem").display().to_string()),
         ];
-        fs::write(&file, shipped("haproxy.cfg", &places, replicas)).unwrap();
+        fs::write(&file, moved(&shipped("haproxy.cfg", &places, replicas), others).unwrap()).unwrap();
         let mut haproxy = program("haproxy");
         haproxy.arg("-db").arg("-f").arg(&file);
         Self::start("haproxy", &haproxy, [tls, plain], certificate)
     }
 
     fn nginx(replicas: [u16; 2]) -> Self {
+        Self::nginx_with(replicas, &[])
+    }
+
+    fn nginx_with(replicas: [u16; 2], others: &[(&str, &str)]) -> Self {
         let [tls, plain] = [free_port(), free_port()];
         let (directory, certificate) = certificate(&format!("nginx-{tls}"));
         let file = directory.join("nginx.conf");
@@ -64,7 +72,7 @@ impl Edge {
             ("/etc/nginx/device-grant.pem", path("certificate.pem")),
             ("/etc/nginx/device-grant.key", path("key.pem")),
         ];
-        fs::write(&file, shipped("nginx.conf", &places, replicas)).unwrap();
+        fs::write(&file, moved(&shipped("nginx.conf", &places, replicas), others).unwrap()).unwrap();
         let mut nginx = program("nginx");
         nginx.args(["-g", "daemon off;", "-c"]).arg(&file).arg("-p").arg(&directory);
         Self::start("nginx", &nginx, [tls, plain], certificate)
@@ -182,6 +190,50 @@ async fn the_clear_port_serves_nothing(edge: &Edge) {
     );
     let start = edge.http.post(edge.clear("/token")).body("client_secret=x").send().await.unwrap();
     assert_eq!(start.status(), StatusCode::FORBIDDEN);
+}
+
+/// Devices of an address that sends too much are made to wait by the word that they know, browsers by theirs; the one does not use
+/// up what is the other's.
+async fn a_flood_is_held_back(edge: &Edge) {
+    edge.wait("/echo").await;
+    let device = async || {
+        let answer = edge.http.post(edge.secure("/token")).body("x=y").send().await.unwrap();
+        (answer.status(), answer.headers().get("retry-after").cloned(), answer.text().await.unwrap())
+    };
+    let mut heard = Vec::new();
+    for _ in 0..12 {
+        heard.push(device().await);
+    }
+    assert_eq!(heard[0].0, StatusCode::OK, "{heard:?}");
+    let (status, retry_after, body) = heard.pop().unwrap();
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+    assert!(retry_after.is_some_and(|seconds| seconds == "30"));
+    let error: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(error["error"], "slow_down");
+
+    let page = async || edge.http.get(edge.secure("/device")).send().await.unwrap().status();
+    assert_eq!(page().await, StatusCode::OK);
+    let mut last = StatusCode::OK;
+    for _ in 0..300 {
+        last = page().await;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn haproxy_holds_a_flood_back() {
+    let limits = [
+        ("sc_http_req_rate(0) gt 1000", "sc_http_req_rate(0) gt 5"),
+        ("(10s)", "(1h)"),
+        ("expire 10s", "expire 1h"),
+    ];
+    a_flood_is_held_back(&Edge::haproxy_with([echo(), echo()], &limits)).await;
+}
+
+#[tokio::test]
+async fn nginx_holds_a_flood_back() {
+    let limits = [("rate=100r/s", "rate=1r/m"), ("rate=10r/s", "rate=1r/m"), ("burst=500", "burst=5")];
+    a_flood_is_held_back(&Edge::nginx_with([echo(), echo()], &limits)).await;
 }
 
 #[tokio::test]
