@@ -102,6 +102,34 @@ async fn the_login_of_the_quick_start_is_a_device() -> anyhow::Result<()> {
 /// With a pool of this machine in the place of Keycloak, `doctor` finds nothing to mend, and `serve` serves.
 #[tokio::test]
 async fn the_configuration_of_the_quick_start_serves() -> anyhow::Result<()> {
-    let [keycloak] = blocks(PAGE, "toml")[..] else { anyhow::bail!("the page has one configuration") };
+    let [keycloak, _] = blocks(PAGE, "toml")[..] else { anyhow::bail!("the page has two configurations") };
     serves("quick-start", keycloak).await
+}
+
+/// What the page adds for replicas: keys that `init` makes, and a table, which is not here.
+#[test]
+fn the_configuration_of_the_quick_start_for_replicas_is_good() -> anyhow::Result<()> {
+    let [keycloak, replicas] = blocks(PAGE, "toml")[..] else { anyhow::bail!("two configurations") };
+    let directory = std::env::temp_dir().join(format!("quick-start-replicas-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+    let secret = keycloak.lines().find(|line| line.starts_with("client_secret_file")).context("no secret")?;
+    let text = keycloak.replace(secret, "client_secret = \"pool-secret\"") + "\n" + replicas;
+    std::fs::write(directory.join("device-grant.toml"), text)?;
+    let said = |line: &str| -> anyhow::Result<String> {
+        let mut command = Command::new(binary()?);
+        command.args(line.split(' ').skip(1)).current_dir(&directory);
+        let nobody =
+            [("DEVICE_GRANT__STORE__ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_REGION", "eu-west-1")];
+        let output = command.envs(nobody).env("AWS_EC2_METADATA_DISABLED", "true").output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let [keys] = lines(PAGE, "sh", "device-grant init --keyring")[..] else { anyhow::bail!("one keyring") };
+    said(keys)?;
+    let told = said("device-grant doctor --config device-grant.toml")?;
+    std::fs::remove_dir_all(&directory)?;
+    for good in ["ok      configuration: 1 device clients", "ok      keys: "] {
+        ensure!(told.contains(good), "{told}");
+    }
+    ensure!(told.contains("BROKEN  store: ") && told.contains("DeviceGrant"), "{told}");
+    Ok(())
 }
