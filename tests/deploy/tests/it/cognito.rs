@@ -4,6 +4,7 @@
 mod balancer;
 mod copies;
 mod function;
+mod rotation;
 mod tasks;
 
 use std::collections::BTreeMap;

@@ -15,7 +15,7 @@ impl Deployment {
     }
 
     /// Starts the tasks at once, on a table that was migrated before.
-    fn start(&self) -> anyhow::Result<Vec<Process>> {
+    pub(super) fn start(&self) -> anyhow::Result<Vec<Process>> {
         let migrated = self.run("migrate")?;
         ensure!(migrated.status.success(), "{migrated:?}");
         let mut tasks = Vec::new();
