@@ -71,6 +71,7 @@ async fn a_rotation_leaves_nobody_without_a_good_secret() {
         let now = bench.current();
         assert!(!told.contains(&now), "{told}");
         assert_eq!(bench.taken(), [before, now.clone()]);
+        assert!(!bench.aws.vault(|vault| vault.is_rotating()));
         before = now;
     }
     assert_eq!(bench.aws.vault(|vault| vault.current())["note"], 7);

@@ -36,6 +36,11 @@ impl Vault {
         serde_json::from_str(&self.versions[&self.stages[CURRENT]]).unwrap()
     }
 
+    /// Whether Secrets Manager takes a rotation for unfinished, and begins no other.
+    pub(crate) fn is_rotating(&self) -> bool {
+        self.stages.contains_key(PENDING)
+    }
+
     /// Begins a rotation as Secrets Manager does: its version is there, and holds nothing yet.
     pub(crate) fn begin(&mut self, version: &str) {
         self.stages.insert(PENDING.to_owned(), version.to_owned());
