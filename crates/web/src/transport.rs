@@ -15,7 +15,7 @@ use crate::error::OAuthError;
 use crate::pages::Problem;
 use crate::state::AppState;
 
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
+pub(crate) const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// What is known of the way that a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,5 +6,5 @@ mod network;
 mod person;
 
 pub(crate) use device::DeviceCall;
-pub(crate) use network::Sender;
+pub(crate) use network::{FORWARDED_FOR, Sender};
 pub(crate) use person::{Browser, PersonForm, PersonQuery};

@@ -9,7 +9,7 @@ use device_grant_domain::Network;
 
 use crate::state::AppState;
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
+pub(crate) const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Who sends a request, as far as addresses say.
 #[derive(Clone, Copy, Debug)]

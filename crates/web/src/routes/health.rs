@@ -2,11 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::extract::FORWARDED_FOR;
 use crate::state::AppState;
+use crate::transport::FORWARDED_PROTO;
+
+/// RFC 7239, which some proxies write instead of the others. Nothing here believes it.
+const FORWARDED: &str = "forwarded";
 
 #[derive(Serialize)]
 struct Report {
@@ -21,7 +26,10 @@ pub(crate) async fn livez() -> impl IntoResponse {
 
 /// 503 only for what is wrong with this replica alone. A store or a pool that is away is away for every replica: that
 /// is `degraded`, and stays 200.
-pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
+///
+/// The reasons name the pool, hosts and keys. They are for whoever reaches this port, not for whoever comes through a proxy:
+/// a balancer's own checks have none of the headers by which it passes on.
+pub(crate) async fn readyz(State(state): State<AppState>, headers: HeaderMap) -> Response {
     let pool = state.service.pool.trouble().map(|problem| format!("user pool: {problem}"));
     let store = state.health.store_problem().map(|problem| format!("store: {problem}"));
     let mut reasons: Vec<String> = store.into_iter().chain(pool).collect();
@@ -30,11 +38,15 @@ pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
             "keyring: the key {key} is active on other replicas and missing here; give this one their keyring"
         )
     });
-    if let Some(unready) = state.health.unready().map(str::to_owned).or(missing) {
-        reasons.insert(0, unready);
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(Report { status: "not ready", reasons }))
-            .into_response();
+    let unready = state.health.unready().map(str::to_owned).or(missing);
+    let (code, status) = match &unready {
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        None if reasons.is_empty() => (StatusCode::OK, "ready"),
+        None => (StatusCode::OK, "degraded"),
+    };
+    reasons.splice(..0, unready);
+    if [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED].iter().any(|name| headers.contains_key(*name)) {
+        reasons.clear();
     }
-    let status = if reasons.is_empty() { "ready" } else { "degraded" };
-    Json(Report { status, reasons }).into_response()
+    (code, Json(Report { status, reasons })).into_response()
 }

@@ -191,7 +191,7 @@ async fn a_replica_that_lacks_a_key_says_so() {
     assert_eq!(app.services[1].missing_key(), None);
     let missing = app.services[0].missing_key().unwrap().to_string();
     assert!(missing.starts_with("request-2-"), "{missing}");
-    let ready = app.send_to(0, request(Method::GET, "/readyz")).await;
+    let ready = app.send_from(0, BALANCER, request(Method::GET, "/readyz")).await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(ready.text.contains(&missing), "{}", ready.text);
     assert_eq!(app.send_to(1, request(Method::GET, "/readyz")).await.status, StatusCode::OK);

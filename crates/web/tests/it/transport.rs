@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, Version, header};
+use device_grant_domain::store::StoreProblem;
 use device_grant_testkit::Call;
+use serde_json::json;
 
 use super::app::*;
 use super::browser::text;
@@ -91,6 +93,33 @@ async fn health_checks_and_the_loopback_need_no_tls() {
     });
     let local = TestApp::with(Options { settings, ..Options::default() }).await;
     assert_eq!(local.send_from(0, "127.0.0.1:4711", start()).await.status, StatusCode::OK);
+}
+
+/// Whoever comes through a proxy learns nothing of the pool, the store and the keys, but the state; a balancer's own check,
+/// which nobody has passed on, learns all.
+#[tokio::test]
+async fn reasons_are_not_for_whoever_comes_through_a_proxy() {
+    let app = TestApp::new().await;
+    app.health.note_store(Err(StoreProblem::Missing { table: "DeviceGrant".to_owned() }));
+    let ask = || request(Method::GET, "/readyz");
+    let own = app.send_from(0, BALANCER, ask()).await.json();
+    assert_eq!(own["reasons"].as_array().unwrap().len(), 1);
+    let passed_on = [
+        ("x-forwarded-for", "198.51.100.1"),
+        ("x-forwarded-proto", "https"),
+        ("forwarded", "for=198.51.100.1"),
+    ];
+    for header in passed_on {
+        let answer = app.send_from(0, BALANCER, with(ask(), &[header])).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()),
+            (200, json!({"status": "degraded"})),
+            "{header:?}"
+        );
+    }
+    app.health.drain();
+    let answer = app.send_from(0, BALANCER, with(ask(), &passed_on)).await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (503, json!({"status": "not ready"})));
 }
 
 /// SEC-11: forged forwarding headers of a stranger move nothing: limits count the peer.
