@@ -1,5 +1,7 @@
 //! `device-grant key`, with a server at work.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::process::Output;
 use std::time::Duration;
 
@@ -76,6 +78,42 @@ fn keys_are_not_rotated_in_a_store_of_nobody() {
     let refused = key(&directory, &["add", "request", "--keyring", "keys"]);
     assert!(stderr(&refused).contains("there is no store device-grant.db"), "{}", stderr(&refused));
     assert!(!directory.path("device-grant.db").exists());
+}
+
+/// A service that runs as somebody else than its operator must be able to read its keys after a rotation.
+#[test]
+fn a_keyring_goes_on_to_belong_to_whom_it_belonged() {
+    let directory = Directory::new();
+    drop(serve(&directory));
+    let keys = directory.path("keys");
+    fs::set_permissions(&keys, Permissions::from_mode(0o640)).unwrap();
+    // Only root can give a file away.
+    let is_root = fs::metadata(&keys).unwrap().uid() == 0;
+    if is_root {
+        chown(&keys, Some(4711), Some(4712)).unwrap();
+    }
+    let belongs = || {
+        let keys = fs::metadata(&keys).unwrap();
+        (keys.uid(), keys.gid(), keys.mode() & 0o777)
+    };
+    let before = belongs();
+    let added = key(&directory, &["add", "request", "--keyring", "keys"]);
+    assert!(added.status.success(), "{}", stderr(&added));
+    assert_eq!(belongs(), before, "as root: {is_root}");
+}
+
+/// Neither the link is lost nor what it leads to left behind.
+#[test]
+fn a_keyring_is_not_changed_through_a_link() {
+    let directory = Directory::new();
+    drop(serve(&directory));
+    symlink("keys", directory.path("link")).unwrap();
+    let before = fs::read_to_string(directory.path("keys")).unwrap();
+    let refused = key(&directory, &["add", "request", "--keyring", "link"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("link is a link: name the file"), "{}", stderr(&refused));
+    assert_eq!(fs::read_to_string(directory.path("link")).unwrap(), before);
+    assert!(directory.path("link").is_symlink());
 }
 
 #[test]
