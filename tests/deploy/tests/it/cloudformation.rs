@@ -3,6 +3,7 @@
 mod checks;
 mod hardening;
 mod program;
+mod rights;
 mod stack;
 
 use std::fs;

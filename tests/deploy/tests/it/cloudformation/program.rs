@@ -172,7 +172,7 @@ fn attribute(attributes: &[Value], key: &str) -> Value {
 }
 
 /// The actions of a role's policy. (The service has another one for what AWS does on its behalf.)
-fn allowed(template: &Template, role: &str, policy: &str) -> BTreeSet<String> {
+pub(super) fn allowed(template: &Template, role: &str, policy: &str) -> BTreeSet<String> {
     let policies = list(&template.properties(role)["Policies"]);
     let policy = policies.iter().find(|found| found["PolicyName"] == policy).expect("a policy of that name");
     let statements =
@@ -196,7 +196,7 @@ fn method(action: &str) -> String {
 }
 
 /// The calls of DynamoDB that a source makes. All that there are for items and tables are looked for.
-fn dynamodb_calls(source: &str) -> BTreeSet<String> {
+pub(super) fn dynamodb_calls(source: &str) -> BTreeSet<String> {
     const ALL: [&str; 16] = [
         "BatchGetItem",
         "BatchWriteItem",
@@ -220,7 +220,7 @@ fn dynamodb_calls(source: &str) -> BTreeSet<String> {
 }
 
 /// The text of all Rust files below a directory, tests aside.
-fn sources(directory: &Path) -> String {
+pub(super) fn sources(directory: &Path) -> String {
     let mut text = String::new();
     for entry in fs::read_dir(directory).expect("the sources are there") {
         let path = entry.expect("the sources can be listed").path();
