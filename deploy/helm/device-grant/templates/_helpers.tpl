@@ -37,8 +37,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ printf "DEVICE_GRANT__%s" (. | replace "." "__" | upper) }}
 {{- end -}}
 
-{{/* What the service and the migration both need. */}}
-{{- define "device-grant.storeEnv" -}}
+{{/* What the service and the migration both need: the table, and whatever else leads to it. */}}
+{{- define "device-grant.commonEnv" -}}
 - name: DEVICE_GRANT__STORE__KIND
   value: "dynamodb"
 - name: DEVICE_GRANT__STORE__TABLE
@@ -46,6 +46,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .Values.store.region }}
 - name: DEVICE_GRANT__STORE__REGION
   value: {{ . | quote }}
+{{- end }}
+{{- /* toJson, because a large number would be written as 1e+06 otherwise. */}}
+{{- range $setting, $value := .Values.settings }}
+- name: {{ include "device-grant.variable" $setting }}
+  value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

@@ -10,7 +10,7 @@ use device_grant_testkit::parts;
 const CHART: &str = "deploy/helm/device-grant";
 /// Built by `go install`, helm takes Kubernetes to be older than it is.
 const KUBERNETES: [&str; 2] = ["--kube-version", "1.30.0"];
-const VALUES: [&str; 3] = ["small", "full", "bare"];
+const VALUES: [&str; 4] = ["small", "full", "bare", "cognito"];
 
 fn helm(verb: &str) -> Command {
     let mut helm = fetched("bin", "helm");
@@ -25,15 +25,24 @@ fn rendered(values: &str) -> String {
         .unwrap()
 }
 
+/// The document of a rendered chart that is of this kind.
+fn of_kind<'a>(rendered: &'a str, kind: &str) -> Option<&'a str> {
+    let is_it = |document: &&str| document.lines().any(|line| line == format!("kind: {kind}"));
+    rendered.split("\n---\n").find(is_it)
+}
+
 /// What the containers of a rendered chart find in their environment; values that come from elsewhere are empty.
 fn environment(rendered: &str) -> BTreeMap<String, String> {
     let mut lines = rendered.lines().map(str::trim_start).peekable();
     let mut found = BTreeMap::new();
     while let Some(line) = lines.next() {
-        let Some(name) = line.strip_prefix("- name: DEVICE_GRANT__") else { continue };
+        let Some(name) = line.strip_prefix("- name: ") else { continue };
+        if !name.bytes().all(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
+            continue;
+        }
         let value = lines.peek().and_then(|line| line.strip_prefix("value: ")).unwrap_or_default();
         let value = serde_json::from_str(value).unwrap_or_else(|_| value.to_owned());
-        found.insert(format!("DEVICE_GRANT__{name}"), value);
+        found.insert(name.to_owned(), value);
     }
     found
 }
@@ -78,6 +87,8 @@ fn the_schema_refuses_values_that_cannot_work() {
         ("publicUrl=http://login.example.com", "publicUrl"),
         ("publicUrl=https://login.example.com/login", "publicUrl"),
         ("upstream.issuer=", "issuer"),
+        ("upstream.issuer=http://keycloak.example.com", "issuer"),
+        ("config=", "config"),
         ("image.repository=", "repository"),
         ("image.digest=sha256:12", "digest"),
         ("trustedProxies=null", "trustedProxies"),
@@ -103,10 +114,12 @@ fn the_schema_refuses_values_that_cannot_work() {
 fn the_chart_sets_only_what_there_is() {
     let known = variables().unwrap();
     for values in VALUES {
-        for name in environment(&rendered(values)).keys() {
+        for name in environment(&rendered(values)).keys().filter(|name| name.starts_with("DEVICE_GRANT__")) {
             assert!(known.contains(name), "{values}: {name} is no setting");
         }
     }
+    let cognito = environment(&rendered("cognito"));
+    assert!(!cognito.contains_key("DEVICE_GRANT__UPSTREAM__ISSUER"), "an issuer that nobody wrote");
     let full = environment(&rendered("full"));
     assert_eq!(
         full["DEVICE_GRANT__LIMITS__STARTS_PER_MINUTE_OF_A_CLIENT_ALARM"], "1000000",
@@ -139,17 +152,66 @@ fn the_service_understands_what_the_chart_gives_to_it() {
             *keys = fs::read_to_string(&keyring).unwrap();
         }
         let mut doctor = Command::new(binary().unwrap());
-        // Where the table and the pool would be, there is nobody.
+        // Where the table, the pool and AWS would be, there is nobody.
         doctor.env_clear().envs(environment).env("DEVICE_GRANT__STORE__ENDPOINT_URL", "http://127.0.0.1:1");
-        doctor
-            .env("DEVICE_GRANT__UPSTREAM__ISSUER", "https://127.0.0.1:1")
-            .arg("doctor")
-            .arg("--config")
-            .arg(&file);
-        let (_, said) = run(&mut doctor).unwrap();
-        for good in ["ok      configuration: 1 device clients", "ok      keys: "] {
+        for (name, value) in [
+            ("DEVICE_GRANT__UPSTREAM__ISSUER", "https://127.0.0.1:1/eu-west-1_abcdefghi"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ] {
+            doctor.env(name, value);
+        }
+        let (_, said) = run(doctor.arg("doctor").arg("--config").arg(&file)).unwrap();
+        // With the preset they are the pool's.
+        let clients = usize::from(values != "cognito");
+        for good in [&format!("ok      configuration: {clients} device clients"), "ok      keys: "] {
             assert!(said.contains(good), "{values}: {said}");
         }
+    }
+}
+
+/// The migration goes to the table that the service goes to, with the credentials of the same files.
+#[test]
+fn the_migration_finds_what_the_service_finds() {
+    for values in VALUES.into_iter().filter(|values| *values != "bare") {
+        let documents = rendered(values);
+        let [migration, service] = ["Job", "Deployment"].map(|kind| of_kind(&documents, kind).unwrap());
+        let leads_there = |name: &String| name.contains("__STORE__") || name.starts_with("AWS_");
+        let [mut one, mut other] = [migration, service].map(environment);
+        one.retain(|name, _| leads_there(name));
+        other.retain(|name, _| leads_there(name));
+        assert_eq!(one, other, "{values}");
+        assert_eq!(one.contains_key("AWS_SHARED_CREDENTIALS_FILE"), values == "full");
+        for part in ["mountPath: /run/secrets/clients", "secretName: clients"] {
+            assert_eq!(migration.contains(part), values == "full", "{part}");
+        }
+    }
+}
+
+/// Only the digest is left out there.
+#[test]
+fn the_values_in_the_book_are_good() {
+    let page = read("docs/deploy/helm.md").unwrap();
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let directory = scratch("helm-book").unwrap();
+    let mut good = 0;
+    for block in blocks {
+        let file = directory.join("my-values.yaml");
+        fs::write(&file, moved(block, &[("sha256:…", &format!("sha256:{:064}", 0))]).unwrap()).unwrap();
+        let documents =
+            stdout(helm("template").args(KUBERNETES).args(["login", CHART, "--values"]).arg(&file)).unwrap();
+        let known = variables().unwrap();
+        assert!(environment(&documents).keys().all(|name| known.contains(name)), "{documents}");
+        assert!(documents.contains("name: login-device-grant\n"), "as the page calls it: {documents}");
+        good += 1;
+    }
+    assert_eq!(good, 2, "with a pool of any kind, and with Cognito");
+    let known = variables().unwrap();
+    for name in page.split("DEVICE_GRANT__").skip(1) {
+        let end = name.find(|letter: char| letter != '_' && !letter.is_ascii_uppercase()).unwrap();
+        let name = format!("DEVICE_GRANT__{}", &name[..end]);
+        assert!(known.contains(&name), "{name} is no setting");
     }
 }
 
