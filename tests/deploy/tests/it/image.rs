@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use deploy_tests::{fetched, moved, program, read, root, run, scratch, stdout};
+use deploy_tests::{Settings, fetched, moved, program, read, root, run, scratch, stdout};
 use device_grant_testkit::parts::{Process, free_port};
 use serde_json::Value;
 
@@ -282,4 +282,17 @@ fn the_image_brings_its_authorities() {
     let pem = fs::read(Image::shared().root.join("etc/ssl/certs/ca-certificates.crt")).unwrap();
     let authorities = reqwest::Certificate::from_pem_bundle(&pem).unwrap();
     assert!(authorities.len() > 100, "{}", authorities.len());
+}
+
+/// Whoever is killed while it drains has lost the requests that it was about to answer.
+#[test]
+fn the_container_in_the_book_may_drain_and_has_what_its_configuration_names() {
+    let (page, settings) = (read("docs/deploy/container.md").unwrap(), Settings::read());
+    let run = page.split("docker run --name").nth(1).unwrap().split("```").next().unwrap();
+    let patience = run.split("--stop-timeout ").nth(1).unwrap().split_whitespace().next().unwrap();
+    let drain = settings.number("network.drain_delay_s") + settings.number("network.drain_timeout_s");
+    assert!(patience.parse::<u64>().unwrap() > drain + 3, "{patience}");
+    let secret = "client_secret_file = \"/run/secrets/device-grant\"";
+    assert!(page.contains(secret) && read("docs/pools/keycloak.md").unwrap().contains(secret));
+    assert!(run.contains(":/run/secrets/device-grant:ro"), "{run}");
 }
