@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use deploy_tests::{Compute, scratch};
 use device_grant_dev_pool::DevPool;
+use device_grant_testkit::parts::Process;
 use device_grant_testkit::{AppClientSecrets, LambdaFunction};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -120,7 +121,7 @@ async fn the_service_outlives_the_rotation_of_its_secret() -> anyhow::Result<()>
     ensure!(taken.len() == 2 && !taken.contains(&first), "the first one is good still");
     deployment.logs_in().await?;
 
-    let mut logs: Vec<_> = tasks.iter().map(|task| task.output()).collect();
+    let mut logs: Vec<_> = tasks.iter().map(Process::output).collect();
     logs.push(function.output());
     for secret in taken.iter().chain([&first]) {
         ensure!(!logs.iter().any(|log| log.contains(secret)), "a log tells a secret");
