@@ -171,18 +171,32 @@ struct Known {
     clients: BTreeMap<ClientId, Arc<DeviceClient>>,
     /// Whether some may be registered that have not been read yet.
     incomplete: bool,
-    /// Clients of the pool that these have for themselves.
-    pool_clients: BTreeSet<String>,
+    /// What is not a matter for the directory, with the clients of the pool that these have for themselves.
+    taken: Taken,
+}
+
+/// What is registered in the store, whether it can be used or not. Nobody of a directory stands in for it: who is registered
+/// with a key or with policies does not come back without them when the registration drops out.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Ids of clients, and of the clients of the pool that they have for themselves.
+    pub names: BTreeSet<String>,
+    /// Whether there are registrations that could not be read here, so that other clients of the pool may be theirs.
+    pub some_unread: bool,
 }
 
 impl Known {
-    fn new(clients: impl IntoIterator<Item = Arc<DeviceClient>>, incomplete: bool) -> Self {
+    fn new(clients: impl IntoIterator<Item = Arc<DeviceClient>>, mut taken: Taken, incomplete: bool) -> Self {
         let clients: BTreeMap<_, _> = clients.into_iter().map(|client| (client.id.clone(), client)).collect();
-        let pool_clients = clients.values().filter_map(|client| match &client.pool_client {
+        taken.names.extend(clients.values().filter_map(|client| match &client.pool_client {
             PoolBinding::Own(own) => Some(own.client_id.clone()),
             PoolBinding::Shared => None,
-        });
-        Self { pool_clients: pool_clients.collect(), clients, incomplete }
+        }));
+        Self { clients, incomplete, taken }
+    }
+
+    fn has(&self, id: &ClientId) -> bool {
+        self.clients.contains_key(id) || self.taken.names.contains(id.as_str())
     }
 }
 
@@ -199,9 +213,9 @@ impl Clients {
         Self { directory: Some(Directory::new(source)), reserved: reserved.into_iter().collect(), ..self }
     }
 
-    /// Knows these from now on, and that the store has no others.
-    pub fn replace(&self, clients: impl IntoIterator<Item = Arc<DeviceClient>>) {
-        self.known.store(Arc::new(Known::new(clients, false)));
+    /// Knows these from now on, and that of the store no others can be used.
+    pub fn replace(&self, clients: impl IntoIterator<Item = Arc<DeviceClient>>, taken: Taken) {
+        self.known.store(Arc::new(Known::new(clients, taken, false)));
     }
 
     /// The client `id`, compared byte for byte (HI-12), as far as memory knows. Of a directory elsewhere
@@ -213,8 +227,9 @@ impl Clients {
 
     /// Whether `id` may be a client although [`Clients::find`] finds none.
     pub(crate) fn may_miss(&self, id: &ClientId, now: Timestamp) -> bool {
-        self.known.load().incomplete
-            || self.directory_for(id).is_some_and(|directory| !directory.is_nobody(id, now))
+        let known = self.known.load();
+        let asked = self.directory_beside(&known, id);
+        known.incomplete || asked.is_some_and(|directory| !directory.is_nobody(id, now))
     }
 
     /// Those of the configuration and of the store, in the order of their ids.
@@ -227,17 +242,20 @@ impl Clients {
         self.directory.is_some()
     }
 
-    /// The directory, if `id` is a matter for it.
+    /// The directory, if `id` is a matter for it. Nobody is, until all that is registered was read.
     pub(crate) fn directory_for(&self, id: &ClientId) -> Option<&Directory> {
         let known = self.known.load();
-        let is_taken = known.clients.contains_key(id)
-            || known.pool_clients.contains(id.as_str())
-            || self.reserved.contains(id.as_str());
-        self.directory.as_ref().filter(|_| !is_taken)
+        let all_read = !known.incomplete && !known.taken.some_unread;
+        self.directory_beside(&known, id).filter(|_| all_read)
+    }
+
+    /// The directory, unless `id` is known to be somebody else's.
+    fn directory_beside(&self, known: &Known, id: &ClientId) -> Option<&Directory> {
+        self.directory.as_ref().filter(|_| !known.has(id) && !self.reserved.contains(id.as_str()))
     }
 
     fn of(clients: impl IntoIterator<Item = DeviceClient>, incomplete: bool) -> Self {
-        let known = Known::new(clients.into_iter().map(Arc::new), incomplete);
+        let known = Known::new(clients.into_iter().map(Arc::new), Taken::default(), incomplete);
         Self { known: ArcSwap::from_pointee(known), ..Self::default() }
     }
 }

@@ -187,6 +187,14 @@ pub(crate) mod tests {
 
     /// A service in memory, and how it reads the clients that are registered there. Its pool never answers.
     pub(crate) fn in_memory(metrics: &Metrics) -> (Arc<DeviceGrant>, Registrations) {
+        in_memory_beside(metrics, |clients| clients)
+    }
+
+    /// The same, with others beside its clients.
+    pub(crate) fn in_memory_beside(
+        metrics: &Metrics,
+        others: impl FnOnce(Clients) -> Clients,
+    ) -> (Arc<DeviceGrant>, Registrations) {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let settings = [
             ("PUBLIC_URL", "http://127.0.0.1:8080"),
@@ -200,7 +208,7 @@ pub(crate) mod tests {
         let store = Store::Memory(Arc::new(MemoryStore::default()));
         let pool = pool(config.pool).unwrap();
         let keys = Keyring::fresh_material(&SystemEntropy).to_vec();
-        let clients = Clients::and_others(config.clients);
+        let clients = others(Clients::and_others(config.clients));
         let service = service(&store, pool, keys, clients, config.settings, metrics).unwrap();
         (service, config.registrations)
     }

@@ -10,6 +10,7 @@ use device_grant_domain::client::registry::{Registration, Registry, StoredSecret
 use device_grant_domain::records::RecordStore;
 use device_grant_domain::{Clock, Keyring, SystemClock, SystemEntropy, Timestamp};
 use device_grant_protocol::{ClientId, ClientSecret};
+use url::Url;
 
 use super::shown;
 use crate::cli::{ClientAction, ClientSettings, ConfigFile, Method};
@@ -33,6 +34,12 @@ pub(crate) async fn run(
             println!(
                 "Removed {id}. Servers refuse it within ten seconds; what it holds at the pool lives on."
             );
+            if let Some(callback_url) = &desk.pools_callback_url {
+                println!(
+                    "With clients.from_pool the pool's app client {id}, if there is one, is a device client again, without the \
+                     policies of this registration: to end that, take {callback_url} from its callback URLs."
+                );
+            }
             Ok(())
         }
     }
@@ -43,6 +50,8 @@ struct Desk {
     registrations: Registrations,
     keyring: Keyring,
     records: Arc<dyn RecordStore>,
+    /// Which callback URL makes an app client of the pool a device client; `None` where nothing does.
+    pools_callback_url: Option<Url>,
     now: Timestamp,
 }
 
@@ -60,6 +69,7 @@ impl Desk {
             registrations: config.registrations,
             keyring,
             records: store.records(),
+            pools_callback_url: config.from_pool.then(|| config.settings.redirect_uri()),
             now: SystemClock.now(),
         })
     }

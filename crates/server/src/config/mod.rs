@@ -156,6 +156,13 @@ impl Registrations {
         }
     }
 
+    /// The client of the pool that one who is registered as `id` has for itself, whether the rest of the settings is good or
+    /// not.
+    pub(crate) fn pool_client(id: &ClientId, registration: &Registration) -> Option<String> {
+        let settings = document::registered(id.as_str(), &registration.settings, &mut Problems::default());
+        settings.text("client.upstream_client_id").map(str::to_owned)
+    }
+
     /// The client that an app client of the pool is.
     pub(crate) fn app_client(&self, app: &AppClient) -> Result<DeviceClient, WrongConfiguration> {
         let mut problems = Problems::default();

@@ -129,3 +129,24 @@ fn what_cannot_be_registered_is_refused_with_the_remedy() {
     let twice = directory.run(&["client", "add", "box"]);
     assert!(stderr(&twice).contains("is registered already"), "{}", stderr(&twice));
 }
+
+/// Who is removed where the pool's app clients are device clients may be one of those again, and whoever removes it hears so.
+#[test]
+fn whoever_removes_a_client_hears_of_the_app_client_behind_it() {
+    let directory = Directory::new();
+    let common = "public_url = \"http://127.0.0.1:8080\"\nlisten = \"127.0.0.1:0\"\n[upstream]\nclient_id = \"device-grant\"\n";
+    for (pool, is_told) in [
+        (
+            "preset = \"cognito\"\n[cognito]\nuser_pool_id = \"eu-west-1_a\"\n[clients]\nfrom_pool = true\n",
+            true,
+        ),
+        ("issuer = \"http://127.0.0.1:1\"\n[clients]\n", false),
+    ] {
+        directory.write("device-grant.toml", &format!("{common}{pool}in_store = true\n"));
+        client(&directory, &["add", "box", "--auth-method", "none"]);
+        let said = client(&directory, &["remove", "box"]);
+        let told =
+            said.contains("app client box") && said.contains("take http://127.0.0.1:8080/callback from");
+        assert_eq!(told, is_told, "{said}");
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
-use device_grant_domain::client::{ClientAuth, ClientSource, DeviceClient, PoolBinding};
+use device_grant_domain::client::{ClientAuth, ClientSource, DeviceClient, PoolBinding, Taken};
 use device_grant_domain::store::Unavailable;
 use device_grant_protocol::{ClientId, ClientSecret};
 use device_grant_testkit::device_client;
@@ -173,4 +173,24 @@ async fn made_up_names_are_soon_not_asked_for() {
     assert_eq!(start(&app, 0, SECRET).await.status, StatusCode::OK);
     let own = app.send(with_basic(post("/device_authorization", &[]), "service", SECRET)).await;
     assert_eq!(own.error(), "invalid_client");
+}
+
+/// TP-18, CA-15, SEC-08: while it is not known who is registered in the store the directory answers for nobody, whoever it
+/// knows and whoever it told of before: polls hear `slow_down`, the rest 503. For who is registered it never answers.
+#[tokio::test]
+async fn the_directory_does_not_stand_in_for_who_is_registered() {
+    let source = Source::new();
+    let app = app(&source).await;
+    let started = codes(&start(&app, 0, SECRET).await);
+    let poll = || with_basic(post("/token", &poll_form(KNOWN, &started)), KNOWN, SECRET);
+    let clients = &app.services[0].clients;
+    clients.replace(clients.all(), Taken { some_unread: true, ..Taken::default() });
+    let refused = start(&app, 0, SECRET).await;
+    assert_eq!((refused.status.as_u16(), refused.error().as_str()), (503, "temporarily_unavailable"));
+    assert_eq!(app.send_to(0, poll()).await.error(), "slow_down");
+    assert_eq!(app.post("/device_authorization", &[("client_id", TV)]).await.status, StatusCode::OK);
+
+    clients.replace(clients.all(), Taken { names: [KNOWN.to_owned()].into(), some_unread: false });
+    assert_eq!(start(&app, 0, SECRET).await.error(), "invalid_client");
+    assert_eq!(source.questions(), 1, "and it is not asked");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::{Request, StatusCode};
 use device_grant_domain::client::registry::{self, Registration, RegistryError, StoredSecret};
-use device_grant_domain::client::{ClientAuth, Clients, DeviceClient, OtherSecret};
+use device_grant_domain::client::{ClientAuth, Clients, DeviceClient, OtherSecret, Taken};
 use device_grant_domain::records::RecordKind;
 use device_grant_domain::{KeyMaterial, Purpose, SystemEntropy};
 use device_grant_protocol::{ClientId, ClientSecret};
@@ -30,7 +30,7 @@ pub fn know(app: &TestApp, secrets: &[StoredSecret]) {
             let auth = ClientAuth::Secret { hash, other, post: true };
             Arc::new(DeviceClient { auth, ..DeviceClient::clone(&client) })
         });
-        service.clients.replace(known);
+        service.clients.replace(known, Taken::default());
     }
 }
 
