@@ -26,7 +26,7 @@ use directory::Directory;
 
 pub use assertion::{Audience, PrivateKeyJwt};
 pub use auth::{Assertion, AuthError, Credentials};
-pub use directory::ClientSource;
+pub use directory::{ClientSource, SourceError};
 pub use keys::{ClientKeys, KeySource, KeysUnavailable};
 pub use secret::{OtherSecret, SecretHash};
 

@@ -1,9 +1,8 @@
 //! Device clients that are app clients of the Cognito pool.
 
 use async_trait::async_trait;
-use device_grant_aws::{AppClient, UserPoolClients};
-use device_grant_domain::client::{ClientSource, DeviceClient};
-use device_grant_domain::store::Unavailable;
+use device_grant_aws::{AppClient, AwsProblem, Blame, UserPoolClients};
+use device_grant_domain::client::{ClientSource, DeviceClient, SourceError};
 use device_grant_protocol::ClientId;
 
 use crate::config::Registrations;
@@ -18,17 +17,14 @@ pub(crate) struct PoolClients {
 
 #[async_trait]
 impl ClientSource for PoolClients {
-    async fn client(&self, id: &ClientId) -> Result<Option<DeviceClient>, Unavailable> {
+    async fn client(&self, id: &ClientId) -> Result<Option<DeviceClient>, SourceError> {
         // Cognito has no other ids, and is not asked for them.
         let is_possible =
             id.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+".contains(&byte));
         if !is_possible {
             return Ok(None);
         }
-        let found = self.clients.find(id.as_str()).await.map_err(|problem| {
-            tracing::error!(client = %id, "{problem}");
-            Unavailable(problem.into())
-        })?;
+        let found = self.clients.find(id.as_str()).await.map_err(trouble)?;
         let Some(app) = found else { return Ok(None) };
         if let Err(lack) = self.suits(&app) {
             tracing::warn!(client = %id, "the app client cannot be a device client: {lack}");
@@ -49,6 +45,14 @@ impl PoolClients {
     pub(crate) fn suits(&self, app: &AppClient) -> Result<(), String> {
         suits(app, &self.callback_url)
     }
+}
+
+/// Whether it is the name that the question is about, or whether another would fare no better. What is not known to be so is
+/// taken for a matter of the name: a stranger's strange name must not keep others from being looked up.
+fn trouble(problem: AwsProblem) -> SourceError {
+    let is_about_all = problem.passes() || matches!(problem.blame, Blame::Credentials | Blame::Permission);
+    let cause = problem.into();
+    if is_about_all { SourceError::Away(cause) } else { SourceError::Unclear(cause) }
 }
 
 /// Whether a login can end at this app client; if not, what is to be done at the pool.
@@ -95,5 +99,24 @@ mod tests {
         assert!(lacks(|app| app.code_grant = false).contains("code grant"));
         assert!(lacks(|app| app.callback_urls.truncate(1)).contains(CALLBACK));
         assert!(lacks(|app| app.scopes.remove(0).clear()).contains("openid"));
+    }
+
+    /// The directory rests when Cognito throttles, is away or lets us ask for nobody; not for what may be a name's own fault.
+    #[test]
+    fn only_what_hits_every_name_makes_the_directory_rest() {
+        for (blame, is_about_all) in [
+            (Blame::Throttled, true),
+            (Blame::Away, true),
+            (Blame::Credentials, true),
+            (Blame::Permission, true),
+            (Blame::NotFound, false),
+            (Blame::Unusable, false),
+        ] {
+            let told = AwsProblem {
+                blame,
+                ..AwsProblem::unusable("cognito-idp:DescribeUserPoolClient", "the pool", "")
+            };
+            assert_eq!(matches!(trouble(told), SourceError::Away(_)), is_about_all, "{blame:?}");
+        }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! What was found is kept for a while, and so is that there is nobody of a name. While the directory is away what was found
 //! before goes on, and whoever was not looked up yet is not unknown.
+//!
+//! The directory counts questions against all of us together, and each replica counts its own: so one that is away, or that
+//! throttles, is left alone by everybody here for a while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +18,7 @@ use super::DeviceClient;
 use crate::network::Network;
 use crate::service::DeviceGrant;
 use crate::store::Unavailable;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 /// What was found is looked at again after this.
 const FRESH: Duration = Duration::from_mins(5);
@@ -31,6 +34,10 @@ const PAUSE: Duration = Duration::from_secs(5);
 const MOST_NAMES: usize = 10_000;
 /// Questions in one second, however many ask: the directory counts them against us.
 const MOST_QUESTIONS: u32 = 10;
+/// As many of these are kept for clients that were found before: names without end do not keep them from being looked at again.
+const KEPT_FOR_KNOWN: u32 = 3;
+/// For how long nobody is asked for once the directory tells of nobody.
+const REST: Duration = Duration::from_secs(5);
 
 /// Whose sake a question is for, among the calls to the pool.
 const CLIENT: &str = "client";
@@ -39,14 +46,35 @@ const CLIENT: &str = "client";
 #[async_trait]
 pub trait ClientSource: Send + Sync + 'static {
     /// The client `id`, or that there is none.
-    async fn client(&self, id: &ClientId) -> Result<Option<DeviceClient>, Unavailable>;
+    async fn client(&self, id: &ClientId) -> Result<Option<DeviceClient>, SourceError>;
+}
+
+/// Why a source does not say.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It would tell of no other either: it is away, throttles us, or does not let us ask. It is left alone for a while.
+    #[error(transparent)]
+    Away(Box<dyn std::error::Error + Send + Sync>),
+    /// It does not tell of this one.
+    #[error(transparent)]
+    Unclear(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// What was looked up so far.
 pub(crate) struct Directory {
     source: Box<dyn ClientSource>,
     names: Mutex<HashMap<ClientId, Arc<Name>>>,
-    questions: Mutex<(u64, u32)>,
+    questions: Mutex<Questions>,
+}
+
+/// How much is asked.
+#[derive(Default)]
+struct Questions {
+    /// The second that is counted.
+    second: u64,
+    asked: u32,
+    /// Until when nobody is asked for.
+    rest_ends: Timestamp,
 }
 
 /// Somebody, or nobody.
@@ -108,26 +136,36 @@ impl Directory {
     }
 
     /// Asks for `id`, and says whether there is such a client. Whoever comes while somebody asks waits for that answer.
-    pub(crate) async fn ask(&self, id: &ClientId, now: Timestamp) -> Result<bool, NotSaid> {
-        let name = self.name(id, now)?;
+    pub(crate) async fn ask(&self, id: &ClientId, clock: &dyn Clock) -> Result<bool, NotSaid> {
+        let name = self.name(id, clock.now())?;
         let before = name.found().map(|found| found.at);
         let mut not_before = name.not_before.lock().await;
         if let Some(found) = name.found().filter(|found| Some(found.at) != before) {
             return Ok(found.is_somebody());
         }
+        let now = clock.now();
         if now < *not_before {
             return Err(NotSaid);
         }
-        self.count_question(now)?;
+        let is_known = name.found().is_some_and(|found| found.is_somebody());
+        self.count_question(is_known, now)?;
         match self.source.client(id).await {
             Ok(client) => {
                 let found = Found { client: client.map(Arc::new), at: now };
                 *name.lock() = Some(found.clone());
                 Ok(found.is_somebody())
             }
-            Err(away) => {
-                tracing::warn!(error = %away, "a client cannot be looked up");
-                *not_before = now + PAUSE;
+            // An answer that does not come takes its time.
+            Err(SourceError::Away(problem)) => {
+                if self.rest(clock.now()) {
+                    let rest_s = REST.as_secs();
+                    tracing::error!(error = %problem, rest_s, "no client can be looked up: nobody is asked for during a rest");
+                }
+                Err(NotSaid)
+            }
+            Err(SourceError::Unclear(problem)) => {
+                tracing::error!(client = %id, error = %problem, "a client cannot be looked up");
+                *not_before = clock.now() + PAUSE;
                 Err(NotSaid)
             }
         }
@@ -151,16 +189,30 @@ impl Directory {
         Ok(Arc::clone(names.entry(id.clone()).or_default()))
     }
 
-    fn count_question(&self, now: Timestamp) -> Result<(), NotSaid> {
-        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
-        if questions.0 != now.as_secs() {
-            *questions = (now.as_secs(), 0);
+    /// Counts a question, unless it is one too many; strangers may ask fewer.
+    fn count_question(&self, is_known: bool, now: Timestamp) -> Result<(), NotSaid> {
+        let mut questions = self.lock_questions();
+        if questions.second != now.as_secs() {
+            (questions.second, questions.asked) = (now.as_secs(), 0);
         }
-        if questions.1 >= MOST_QUESTIONS {
+        let most = if is_known { MOST_QUESTIONS } else { MOST_QUESTIONS - KEPT_FOR_KNOWN };
+        if now < questions.rest_ends || questions.asked >= most {
             return Err(NotSaid);
         }
-        questions.1 += 1;
+        questions.asked += 1;
         Ok(())
+    }
+
+    /// Asks nobody for a while. Says whether a rest begins; questions that were under way only prolong it.
+    fn rest(&self, now: Timestamp) -> bool {
+        let mut questions = self.lock_questions();
+        let begins = now >= questions.rest_ends;
+        questions.rest_ends = now + REST;
+        begins
+    }
+
+    fn lock_questions(&self) -> MutexGuard<'_, Questions> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_names(&self) -> MutexGuard<'_, HashMap<ClientId, Arc<Name>>> {
@@ -218,7 +270,7 @@ impl DeviceGrant {
         if let Some(network) = network {
             self.reserve_pool_call(CLIENT, network).map_err(|_| NotSaid)?;
         }
-        let asked = directory.ask(id, self.now()).await;
+        let asked = directory.ask(id, &*self.clock).await;
         if let (Some(network), Ok(true) | Err(_)) = (network, &asked) {
             self.give_pool_call_back(CLIENT, network);
         }

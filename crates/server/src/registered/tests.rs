@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use device_grant_domain::client::{ClientAuth, ClientSource};
+use device_grant_domain::client::{ClientAuth, ClientSource, SourceError};
 use device_grant_domain::records::{Record, RecordKind, RecordStore};
 use device_grant_domain::{KeyMaterial, Keyring, SystemEntropy, Timestamp};
 use device_grant_testkit::device_client;
@@ -64,7 +64,7 @@ struct Everybody;
 
 #[async_trait]
 impl ClientSource for Everybody {
-    async fn client(&self, id: &ClientId) -> Result<Option<DeviceClient>, Unavailable> {
+    async fn client(&self, id: &ClientId) -> Result<Option<DeviceClient>, SourceError> {
         Ok(Some(device_client(id.as_str(), ClientAuth::None, PoolBinding::Shared)))
     }
 }

@@ -15,9 +15,18 @@ use super::app::*;
 use super::browser::Browser;
 use super::policies::with_policies;
 
-/// The lines of the audit trail, field by field.
-#[derive(Clone, Default)]
-struct Trail(Arc<Mutex<Vec<BTreeMap<String, String>>>>);
+/// The lines of one target, field by field: of the audit trail, unless it is told of another.
+#[derive(Clone)]
+pub struct Trail {
+    lines: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
+    target: &'static str,
+}
+
+impl Default for Trail {
+    fn default() -> Self {
+        Self::of("device_grant::audit")
+    }
+}
 
 #[derive(Default)]
 struct Line(BTreeMap<String, String>);
@@ -34,7 +43,7 @@ impl Visit for Line {
 
 impl Subscriber for Trail {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "device_grant::audit"
+        metadata.target() == self.target
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -48,7 +57,7 @@ impl Subscriber for Trail {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        self.lines.lock().unwrap().push(line.0);
     }
 
     fn enter(&self, _: &Id) {}
@@ -57,9 +66,14 @@ impl Subscriber for Trail {
 }
 
 impl Trail {
+    /// No lines yet.
+    pub fn of(target: &'static str) -> Self {
+        Self { lines: Arc::default(), target }
+    }
+
     /// What happened, in order, and forgets it.
-    fn take(&self) -> Vec<BTreeMap<String, String>> {
-        std::mem::take(&mut self.0.lock().unwrap())
+    pub fn take(&self) -> Vec<BTreeMap<String, String>> {
+        std::mem::take(&mut self.lines.lock().unwrap())
     }
 }
 

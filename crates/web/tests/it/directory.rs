@@ -5,18 +5,20 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
-use device_grant_domain::client::{ClientAuth, ClientSource, DeviceClient, PoolBinding, Taken};
-use device_grant_domain::store::Unavailable;
+use device_grant_domain::client::{ClientAuth, ClientSource, DeviceClient, PoolBinding, SourceError, Taken};
 use device_grant_protocol::{ClientId, ClientSecret};
 use device_grant_testkit::device_client;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::app::*;
+use super::audit::Trail;
 use super::browser::Browser;
 
 /// Whom the pool knows; the console has a client of its own there already.
 const KNOWN: &str = CONSOLE;
+/// Whom the pool does not tell of, whoever asks.
+const ODD: &str = "odd";
 
 /// What the pool says of its clients.
 struct Source {
@@ -54,11 +56,14 @@ struct Door(Arc<Source>);
 
 #[async_trait]
 impl ClientSource for Door {
-    async fn client(&self, id: &ClientId) -> Result<Option<DeviceClient>, Unavailable> {
+    async fn client(&self, id: &ClientId) -> Result<Option<DeviceClient>, SourceError> {
         self.0.questions.fetch_add(1, Ordering::Relaxed);
         self.0.answers.acquire().await.unwrap().forget();
         if *self.0.away.lock().unwrap() {
-            return Err(Unavailable("the directory is away".into()));
+            return Err(SourceError::Away("the directory is away".into()));
+        }
+        if id.as_str() == ODD {
+            return Err(SourceError::Unclear("an odd name".into()));
         }
         let secret = ClientSecret::new(self.0.secret.lock().unwrap().as_str());
         let auth = ClientAuth::secret(&secret, false);
@@ -80,6 +85,11 @@ async fn app(source: &Arc<Source>) -> TestApp {
 
 async fn start(app: &TestApp, replica: usize, secret: &str) -> Answer {
     app.send_to(replica, with_basic(post("/device_authorization", &[]), KNOWN, secret)).await
+}
+
+/// What a start hears that names `id` and shows no secret.
+async fn anonymous(app: &TestApp, id: &str) -> Answer {
+    app.post("/device_authorization", &[("client_id", id)]).await
 }
 
 /// CA-15: a client that only the pool knows logs in, whichever replica each step reaches; each asks once.
@@ -160,15 +170,14 @@ async fn a_rotated_secret_is_looked_up_anew() {
 async fn made_up_names_are_soon_not_asked_for() {
     let source = Source::new();
     let app = app(&source).await;
-    let anonymous = async |id: &str| app.post("/device_authorization", &[("client_id", id)]).await;
-    assert_eq!(anonymous("nobody").await.error(), "invalid_client");
-    assert_eq!(anonymous("nobody").await.error(), "invalid_client");
+    assert_eq!(anonymous(&app, "nobody").await.error(), "invalid_client");
+    assert_eq!(anonymous(&app, "nobody").await.error(), "invalid_client");
     assert_eq!(source.questions(), 1);
     for n in 0..200 {
-        anonymous(&format!("nobody-{n}")).await;
+        anonymous(&app, &format!("nobody-{n}")).await;
     }
-    assert!(source.questions() <= 10, "{} in one second", source.questions());
-    assert_eq!(anonymous(TV).await.status, StatusCode::OK);
+    assert_eq!(source.questions(), 7, "in one second");
+    assert_eq!(anonymous(&app, TV).await.status, StatusCode::OK);
     app.advance(1);
     assert_eq!(start(&app, 0, SECRET).await.status, StatusCode::OK);
     let own = app.send(with_basic(post("/device_authorization", &[]), "service", SECRET)).await;
@@ -193,4 +202,85 @@ async fn the_directory_does_not_stand_in_for_who_is_registered() {
     clients.replace(clients.all(), Taken { names: [KNOWN.to_owned()].into(), some_unread: false });
     assert_eq!(start(&app, 0, SECRET).await.error(), "invalid_client");
     assert_eq!(source.questions(), 1, "and it is not asked");
+}
+
+/// TP-18: once the directory is away, or throttles, it is left alone for a while, whatever names come: whoever was found before
+/// goes on, strangers hear that it cannot be decided now, and the log has one line.
+#[tokio::test]
+async fn a_directory_that_tells_of_nobody_is_left_alone() {
+    let source = Source::new();
+    let app = app(&source).await;
+    let log = Trail::of("device_grant_domain::client::directory");
+    let _guard = tracing::subscriber::set_default(log.clone());
+    assert_eq!(start(&app, 0, SECRET).await.status, StatusCode::OK);
+    app.advance(300);
+    source.set_away(true);
+    for n in 0..20 {
+        let refused = anonymous(&app, &format!("nobody-{n}")).await;
+        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (503, "temporarily_unavailable"));
+        app.advance(u64::from(n % 5 == 0));
+    }
+    assert_eq!(start(&app, 0, SECRET).await.status, StatusCode::OK, "it was found before");
+    assert_eq!(source.questions(), 2);
+    assert_eq!(log.take().len(), 1);
+    app.advance(1);
+    anonymous(&app, "nobody-20").await;
+    assert_eq!((source.questions(), log.take().len()), (3, 1), "the rest was over, and is begun anew");
+}
+
+/// A rest begins when the answer fails to come, which takes as long as an answer is waited for; two that fail are one rest.
+#[tokio::test]
+async fn a_rest_begins_with_the_answer() {
+    let source = Source::new();
+    let app = Arc::new(app(&source).await);
+    let log = Trail::of("device_grant_domain::client::directory");
+    let _guard = tracing::subscriber::set_default(log.clone());
+    source.answers.forget_permits(Semaphore::MAX_PERMITS);
+    source.set_away(true);
+    let mut asking = JoinSet::new();
+    for id in ["nobody", "nobody-else"] {
+        let app = Arc::clone(&app);
+        asking.spawn(async move { anonymous(&app, id).await.status });
+    }
+    while source.questions() < 2 {
+        tokio::task::yield_now().await;
+    }
+    app.advance(6);
+    source.answers.add_permits(10);
+    assert_eq!(asking.join_all().await, [StatusCode::SERVICE_UNAVAILABLE; 2]);
+    for id in ["nobody", "nobody-there"] {
+        anonymous(&app, id).await;
+    }
+    assert_eq!((source.questions(), log.take().len()), (2, 1));
+}
+
+/// A name that the directory cannot tell of closes it for nobody else, and is not asked for again at once.
+#[tokio::test]
+async fn an_odd_name_is_no_reason_for_a_rest() {
+    let source = Source::new();
+    let app = app(&source).await;
+    for _ in 0..2 {
+        assert_eq!(anonymous(&app, ODD).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(source.questions(), 1);
+    assert_eq!(start(&app, 0, SECRET).await.status, StatusCode::OK);
+    app.advance(5);
+    anonymous(&app, ODD).await;
+    assert_eq!(source.questions(), 3);
+}
+
+/// Strangers do not keep those who are known from being looked at again.
+#[tokio::test]
+async fn strangers_leave_questions_for_those_who_are_known() {
+    let source = Source::new();
+    let app = app(&source).await;
+    assert_eq!(start(&app, 0, SECRET).await.status, StatusCode::OK);
+    source.rotate("another secret of sixteen");
+    app.advance(300);
+    for n in 0..50 {
+        anonymous(&app, &format!("nobody-{n}")).await;
+    }
+    assert_eq!(source.questions(), 8, "one, and what strangers may ask in a second");
+    assert_eq!(start(&app, 0, "another secret of sixteen").await.status, StatusCode::OK);
+    assert_eq!(source.questions(), 9);
 }
