@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::registry::INDEX;
 use crate::keyring::{KeyName, Purpose};
 use crate::records::{Record, RecordKind, RecordStore};
 use crate::service::DeviceGrant;
@@ -131,6 +132,12 @@ pub async fn holdings(
 /// When the durable key `number`, no longer active, opened something last.
 pub async fn last_use(records: &dyn RecordStore, number: u8) -> Result<Option<Timestamp>, Unavailable> {
     read(records, &format!("{USED}{number}")).await
+}
+
+/// The records that a store has once servers with keys have run on it: which keys are active, and who is registered.
+pub fn traces() -> [(RecordKind, String); 3] {
+    let active = |purpose: Purpose| (RecordKind::Key, format!("{ACTIVE}{}", purpose.as_str()));
+    [active(Purpose::Request), active(Purpose::Durable), (RecordKind::Index, INDEX.to_owned())]
 }
 
 async fn read<T: for<'a> Deserialize<'a>>(

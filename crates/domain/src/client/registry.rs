@@ -18,7 +18,7 @@ use crate::records::{Record, RecordKind, RecordStore};
 use crate::store::Unavailable;
 use crate::time::Timestamp;
 
-const INDEX: &str = "clients";
+pub(crate) const INDEX: &str = "clients";
 /// A secret of our own making says so, for whoever finds one where it should not be.
 const SECRET_PREFIX: &str = "dgs1_";
 const TRIES: usize = 8;

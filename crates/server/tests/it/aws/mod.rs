@@ -5,6 +5,8 @@ mod stand_in;
 pub(crate) mod vault;
 
 use device_grant_dev_pool::{DevClient, DevPoolConfig, LoopbackPool, Person};
+use device_grant_domain::records::{RecordKind, RecordStore as _};
+use device_grant_store_embedded::EmbeddedStore;
 use serde_json::json;
 use stand_in::Aws;
 use tokio::task::spawn_blocking;
@@ -104,6 +106,35 @@ async fn keys_that_kms_does_not_open_stop_the_start() {
     aws.refuses("Decrypt", "InvalidCiphertextException");
     let refused = said(&aws, &directory, &["serve"]).await;
     assert!(refused.contains("the KMS key alias/device-grant cannot be used (kms:Decrypt)"), "{refused}");
+}
+
+/// ST-11: without the record of the keys nothing starts on a store that had one, and everything says what to do; with it put back
+/// all is as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_gone_from_the_store_stop_the_start() {
+    let aws = Aws::start().await;
+    let directory = directory(KMS);
+    let server = serve(&aws, &directory).await;
+    let ready = spawn_blocking(move || (get(&server.address, "/readyz").0, server));
+    let (status, server) = ready.await.unwrap();
+    assert_eq!(status, 200);
+    let added = said(&aws, &directory, &["client", "add", "box"]).await;
+    assert!(added.contains("Registered box"), "{added}");
+    server.terminate();
+    assert!(spawn_blocking(move || server.wait()).await.unwrap().success());
+
+    let store = || EmbeddedStore::visit(directory.path("device-grant.db")).unwrap();
+    let keys = store().record(RecordKind::Key, "wrapped").await.unwrap().unwrap();
+    assert!(store().remove_record(RecordKind::Key, "wrapped").await.unwrap());
+    for args in [["serve"].as_slice(), &["doctor"], &["client", "list"], &["key", "list"]] {
+        let refused = said(&aws, &directory, args).await;
+        assert!(refused.contains("Put K#wrapped back from a backup"), "{args:?}: {refused}");
+    }
+    assert_eq!(aws.calls("GenerateDataKeyWithoutPlaintext"), 2, "none are made");
+    let put = store().put_record(RecordKind::Key, "wrapped", (&keys.data, 0), None).await;
+    assert!(put.unwrap());
+    let listed = said(&aws, &directory, &["client", "list"]).await;
+    assert!(listed.contains("box") && !listed.contains("NOT USABLE"), "{listed}");
 }
 
 /// What is wrong is told with the action, the resource and what to do, by `doctor` and at the start alike; one bad day after
